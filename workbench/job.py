@@ -1,0 +1,167 @@
+"""A job as pure JSON: model + data + steps + format + metrics. Says why it can't be done before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from workbench import catalog
+from workbench.errors import InvalidInput
+from workbench.nouns import SCHEMA, ModelCard
+from workbench.params import did_you_mean
+from workbench.part import Data, Format, Launcher, Metric, Model, Part, Step
+
+DEFAULT_METRICS = ("size", "quality", "latency", "memory")
+KEYS = ("schema", "model", "data", "steps", "format", "metrics", "seed", "layout", "launcher")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do, completely. Two equal jobs have one `job_id`; how it is launched is not part of it."""
+
+    model: Model
+    data: Data
+    steps: tuple[Step, ...]
+    format: Format
+    metrics: tuple[Metric, ...]
+    launcher: Launcher
+    seed: int = 0
+    layout: None = None  # a parallel layout; None = one process
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Job:
+        """Read a job; raises InvalidInput that lists every problem at once."""
+        if not isinstance(record, Mapping):
+            raise InvalidInput([f"a job is a JSON object, given {type(record).__name__}"])
+        problems = [f"unknown key {key!r}{did_you_mean(key, KEYS)}" for key in record if key not in KEYS]
+        if record.get("schema", SCHEMA) != SCHEMA:
+            problems.append(f"schema {record['schema']!r} is not {SCHEMA}: made by another version of the workbench")
+        problems += [f"{key} is missing" for key in ("model", "data") if not record.get(key)]
+        seed = record.get("seed", 0)
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+            problems.append(f"seed: {seed!r} is not a whole number in 0 ≤ seed < 2**31")
+        if record.get("layout") is not None:
+            problems.append("layout: only null is known in this version")
+        made: dict[str, list[Part]] = {}
+        wanted = {
+            "model": ("zoo", [record.get("model")]),
+            "data": ("data", [record.get("data")]),
+            "steps": ("compress", record.get("steps") or []),
+            "format": ("formats", [record.get("format") or "onnx"]),
+            "metrics": ("measure", record.get("metrics") or DEFAULT_METRICS),
+            "launcher": ("launch", [record.get("launcher") or "process"]),
+        }
+        for key, (family, entries) in wanted.items():
+            made[key] = []
+            if not isinstance(entries, list | tuple):
+                problems.append(f"{key}: expected a list, given {entries!r}")
+                continue
+            for index, entry in enumerate(entries):
+                if entry is None:
+                    continue
+                place = f"{key}[{index}]" if key in ("steps", "metrics") else key
+                try:
+                    made[key].append(catalog.make(family, entry, where=place))
+                except InvalidInput as error:
+                    problems += error.problems
+        if problems:
+            raise InvalidInput(problems, next_move="workbench parts lists what there is")
+        return cls(
+            model=made["model"][0],  # type: ignore[arg-type]
+            data=made["data"][0],  # type: ignore[arg-type]
+            steps=tuple(made["steps"]),  # type: ignore[arg-type]
+            format=made["format"][0],  # type: ignore[arg-type]
+            metrics=tuple(made["metrics"]),  # type: ignore[arg-type]
+            launcher=made["launcher"][0],  # type: ignore[arg-type]
+            seed=seed,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole job with every default filled in."""
+        return {
+            "schema": SCHEMA,
+            "model": self.model.to_json(),
+            "data": self.data.to_json(),
+            "steps": [step.to_json() for step in self.steps],
+            "format": self.format.to_json(),
+            "metrics": [metric.to_json() for metric in self.metrics],
+            "seed": self.seed,
+            "layout": self.layout,
+            "launcher": self.launcher.to_json(),
+        }
+
+    @property
+    def job_id(self) -> str:
+        """Name of the model and 10 hex digits of the hash of everything but the launcher."""
+        record = {key: value for key, value in self.to_json().items() if key != "launcher"}
+        return f"{slug(self.model.name())}-{digest(record)}"
+
+    def cards(self, card: ModelCard) -> list[ModelCard]:
+        """Return the card before the first step and after each step."""
+        cards = [card]
+        for step in self.steps:
+            cards.append(step.preview(cards[-1]))
+        return cards
+
+    def why_not(self, card: ModelCard | None = None) -> list[str]:
+        """Return every reason against this job; empty means it can run.
+
+        `card` is given when only a worker could make it; None lets the model make its own where it can.
+        """
+        picked = (self.model, self.data, *self.steps, self.format, *self.metrics, self.launcher)
+        reasons = list(dict.fromkeys(reason for part in picked for reason in part.missing()))
+        if reasons:
+            return reasons
+        data_card = self.data.card()
+        reasons += self.model.why_not(data_card)
+        for metric in self.metrics:
+            reasons += [f"metric {metric.name()}: {reason}" for reason in metric.why_not(data_card)]
+        if card is None and not reasons and not self.model.card_needs_module:
+            card = self.model.card(data_card)
+        return reasons if card is None else reasons + self._why_not_steps(card)
+
+    def _why_not_steps(self, card: ModelCard) -> list[str]:
+        reasons: list[str] = []
+        decided = ""  # the precision step that came before
+        for index, step in enumerate(self.steps):
+            where = f"steps[{index}] {step.name()}"
+            if decided and not step.precision:
+                reasons.append(
+                    f"{where}: {decided} already decided how numbers are stored; put {step.name()} before it"
+                )
+            reasons += [f"{where}: {reason}" for reason in step.why_not(card)]
+            if step.precision:
+                decided = step.name()
+            card = step.preview(card)
+        return reasons + [f"format {self.format.name()}: {reason}" for reason in self.format.why_not(card)]
+
+    def relatives(self) -> tuple[Job | None, Job | None]:
+        """Return the jobs of (parent, reference): as trained in this format, and as trained in ONNX; None = itself."""
+        num_leading = next((i for i, step in enumerate(self.steps) if not step.trains), len(self.steps))
+        if self.steps and not num_leading and not self.model.pretrained:
+            return None, None  # there was never a trained model to compare with
+        parent = replace(self, steps=self.steps[:num_leading])
+        reference = replace(parent, format=catalog.make("formats", "onnx"))  # type: ignore[arg-type]
+        return (
+            None if parent.job_id == self.job_id else parent,
+            None if reference.job_id == self.job_id else reference,
+        )
+
+    def recipe(self) -> str:
+        """Return the steps in a few words, for a table or a chart."""
+        return " → ".join(step.describe() for step in self.steps) or "as it comes"
+
+
+def digest(record: Any) -> str:
+    """Return 10 hex digits of the sha256 of a record's canonical JSON."""
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def slug(text: str) -> str:
+    """Return `text` as a safe piece of a file name."""
+    return re.sub(r"[^a-z0-9_]+", "_", text.lower()).strip("_")

@@ -1,0 +1,248 @@
+"""What a person can pick: the families of parts and the promises each one makes.
+
+A part is one file in its family's folder. Its fields are its parameters. Declarations, `why_not`, `preview` and `card`
+must not import torch: thousands of them are asked while a panel is open.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from workbench.nouns import Artifact, DataCard, Examples, Measurement, ModelCard, Quantization, Splits
+from workbench.params import Params
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+Session = Callable[[Mapping[str, "np.ndarray"]], "dict[str, np.ndarray]"]
+"""An opened artifact: named input arrays → named output arrays."""
+
+
+class Part(Params):
+    """A thing that can be picked. Its name is its file's name."""
+
+    family: ClassVar[str] = ""
+    title: ClassVar[str] = ""  # a few words, for menus
+    source: ClassVar[str] = ""  # paper, equation or library; "" only for plumbing
+    requires: ClassVar[tuple[str, ...]] = ()  # import names that must be present
+    extra: ClassVar[str] = ""  # pip extra of this project that brings `requires`
+
+    @classmethod
+    def name(cls) -> str:
+        return cls.__module__.rpartition(".")[2]
+
+    @classmethod
+    def missing(cls) -> list[str]:
+        """Return why this part can't be used in this installation; empty when it can."""
+        absent = [name for name in cls.requires if importlib.util.find_spec(name) is None]
+        if not absent:
+            return []
+        command = f"pip install 'workbench[{cls.extra}]'" if cls.extra else f"pip install {' '.join(absent)}"
+        return [f"{cls.name()} needs {', '.join(absent)}: {command}"]
+
+    @classmethod
+    def sample(cls, folder: Path) -> dict[str, Any]:
+        """Return parameters that make a small working instance, writing needed files into `folder`."""
+        return {}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `{"use": name, **parameters}`, all defaults filled in."""
+        return {"use": self.name(), **self.model_dump(mode="json")}
+
+
+class Model(Part):
+    """Family `zoo`: where a model comes from."""
+
+    family = "zoo"
+    tasks: ClassVar[tuple[str, ...]] = ("image-classification",)  # tasks of data it can take
+    licence: ClassVar[str] = ""
+    pretrained: ClassVar[bool] = False  # its weights are worth something before any training
+    card_needs_module: ClassVar[bool] = False  # True: only a worker can make the card, from the module itself
+
+    def why_not(self, data: DataCard) -> list[str]:
+        """Return reasons against this model on this data; empty means yes."""
+        if data.task not in self.tasks:
+            return [f"{self.name()} takes {' or '.join(self.tasks)} data, {data.name} is {data.task}"]
+        return []
+
+    def card(self, data: DataCard) -> ModelCard:
+        """Return what is known without weights, for inputs shaped as in `data`."""
+        raise NotImplementedError
+
+    def build(self, data: DataCard) -> nn.Module:
+        """Return a freshly initialised (or pretrained) float32 module: inputs by name → output tensor (logits).
+
+        The caller has seeded torch. Classification returns (N, classes), language models (N, T, vocabulary).
+        """
+        raise NotImplementedError
+
+    def source_files(self) -> list[Path]:
+        """Return a person's own files that decide what `build` returns (they enter the cache key)."""
+        return []
+
+
+class Data(Part):
+    """Family `data`: one task with its fixed, seeded splits."""
+
+    family = "data"
+
+    def card(self) -> DataCard:
+        raise NotImplementedError
+
+    def load(self) -> Splits:
+        """Return the splits; the same parameters give the same arrays, bit for bit."""
+        raise NotImplementedError
+
+
+class Context(Protocol):
+    """What a step may ask for while it runs. Bench supplies it."""
+
+    data: Splits
+    data_card: DataCard
+    device: str
+    seed: int
+
+    def say(
+        self,
+        text: str = "",
+        *,
+        done: int = 0,
+        total: int = 0,
+        unit: str = "",
+        values: Mapping[str, float] | None = None,
+    ) -> None:
+        """Report progress; also the point where a cancelled or paused worker stops or waits."""
+
+    def cancelled(self) -> bool: ...
+
+    def train(self, model: nn.Module, **options: Any) -> dict[str, float]:
+        """Run the one training loop (`workbench.train.fit`) on the train split; returns its last values."""
+
+    def weights(self, model: nn.Module) -> list[tuple[str, Tensor]]:
+        """List (layer name, weight) of prunable layers: no biases, norms, embeddings. Weights may be edited in place."""
+
+    def quantize(self, layer: str, how: Quantization) -> None:
+        """Record how a layer is to be stored; the format lowers it."""
+
+    def control(self, name: str, model: nn.Module) -> None:
+        """Record the validation and test predictions of a control model inside this run."""
+
+    def load(self, ref: Any, *, epochs: int = 0) -> nn.Module:
+        """Return the trained float model of a run (`run:ID`) or of a zoo part trained for `epochs` (cached)."""
+
+    def build(self, ref: Any) -> nn.Module:
+        """Return a freshly initialised zoo model for this data."""
+
+
+class Step(Part):
+    """Family `compress`: one change to a model. `why_not` and `preview` see the card only."""
+
+    family = "compress"
+    precision: ClassVar[bool] = False  # decides how numbers are stored; only such steps may follow it
+    trains: ClassVar[bool] = False  # plain training: leading ones make the "as trained" parent
+
+    def why_not(self, card: ModelCard) -> list[str]:
+        """Return reasons in words; empty means yes."""
+        return []
+
+    def preview(self, card: ModelCard) -> ModelCard:
+        """Return the card as it will be after this step."""
+        return card
+
+    def run(self, model: nn.Module, ctx: Context) -> nn.Module:
+        """Change `model` (owned: in place is fine) and return it; raise when in the end nothing changed."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """Return a few words for a chart label, such as `prune 80 %`."""
+        return self.title
+
+
+class SaveContext(Protocol):
+    """What a format gets beside the model."""
+
+    card: ModelCard
+    example: Mapping[str, np.ndarray]  # a batch of ≥ 2 real inputs
+    calibration: Examples
+    quantization: Mapping[str, Quantization]  # by layer name; empty = float32
+    seed: int
+
+
+class Format(Part):
+    """Family `formats`: how a model is written, and how that file is opened again."""
+
+    family = "formats"
+    runtime: ClassVar[tuple[str, ...]] = ()  # distributions that opening needs, nothing else
+    tolerance: ClassVar[float] = 1e-3  # largest gap, relative to the largest output, that load.py accepts
+    load_script: ClassVar[str] = ""  # text of load.py: the runtime's own library only
+
+    def why_not(self, card: ModelCard) -> list[str]:
+        return []
+
+    def save(self, model: nn.Module, folder: Path, ctx: SaveContext) -> dict[str, Any]:
+        """Write the files; return `{"weights": …, "activations": …, "simulated": bool}` as read back from them."""
+        raise NotImplementedError
+
+    def open(self, folder: Path, *, threads: int = 1) -> Session:
+        """Open what `save` wrote, without torch unless the format is torch's own."""
+        raise NotImplementedError
+
+
+class MeasureContext(Protocol):
+    """What a metric gets: artifacts, never modules."""
+
+    artifact: Artifact
+    parent: Artifact | None  # same model as trained, same format; None when this run is it, or there is none
+    reference: Artifact | None  # that model's fp32 ONNX; None when this run is it, or there is none
+    data: Splits
+    data_card: DataCard
+    folder: Path  # the run folder: samples go to folder/"samples"
+    seed: int
+
+    def open(self, artifact: Artifact, *, threads: int = 1) -> Session: ...
+
+    def fresh(self, function: str, artifacts: list[Artifact], *, threads: int = 1, **options: Any) -> Any:
+        """Call `module:function(sessions, **options)` in a new process; `sessions` open the artifacts lazily."""
+
+    def exclusive(self) -> Any:
+        """Context manager: hold the machine-wide lock; yields a dict that says whether we were alone."""
+
+    def predictions(self, split: str) -> np.ndarray:
+        """Return the artifact's outputs on a split (computed once per run)."""
+
+    def say(self, text: str = "", *, done: int = 0, total: int = 0, unit: str = "") -> None: ...
+
+
+class Metric(Part):
+    """Family `measure`: one quantity (or a few that come from one measurement) of a saved artifact."""
+
+    family = "measure"
+
+    def why_not(self, data: DataCard) -> list[str]:
+        return []
+
+    def measure(self, ctx: MeasureContext) -> list[Measurement]:
+        raise NotImplementedError
+
+
+class Launcher(Part):
+    """Family `launch`: how a worker starts. It gets a job file and a store, and knows nothing of what is in them."""
+
+    family = "launch"
+
+    def submit(self, draft: Path, store: Path) -> Any:
+        """Start a worker on `draft` (which holds job.json); returns a handle with `poll()`, `wait()`, `cancel()`."""
+        raise NotImplementedError
+
+
+FAMILIES: dict[str, type[Part]] = {base.family: base for base in (Model, Data, Step, Format, Metric, Launcher)}
+
+
+def class_matches_file(cls: type[Part], stem: str) -> bool:
+    """Say whether a class is named after its file: `MagnitudePrune` in `magnitude_prune.py`."""
+    return cls.__name__.lower() == re.sub(r"_", "", stem).lower()
