@@ -1,0 +1,23 @@
+"""Everything is declared in pyproject.toml; this only takes the notebooks along into a wheel, as package data."""
+
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+
+class WithNotebooks(build_py):
+    """Copies `notebooks/**/*.ipynb` to `workbench/notebooks/`; an editable install reads them where they are."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        for notebook in sorted(Path("notebooks").rglob("*.ipynb")):
+            if ".ipynb_checkpoints" not in notebook.parts:
+                target = Path(self.build_lib, "workbench", notebook)
+                self.mkpath(str(target.parent))
+                self.copy_file(str(notebook), str(target))
+
+
+setup(cmdclass={"build_py": WithNotebooks})
