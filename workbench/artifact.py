@@ -1,0 +1,147 @@
+"""The folder that a stranger can open: model files, card.json, a probe with its recorded output, load.py."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from workbench import catalog
+from workbench.context import SavingContext, contiguous
+from workbench.errors import ArtifactError
+from workbench.job import Job
+from workbench.nouns import SCHEMA, Artifact, ModelCard, Splits, TensorSpec
+from workbench.part import Format, Session
+from workbench.prefix import State
+from workbench.store import write_json
+
+PROBE_EXAMPLES = 4
+OUR_FILES = ("card.json", "probe.npz", "load.py")  # everything else is needed to predict
+
+
+def save(job: Job, card: ModelCard, state: State, splits: Splits, draft: Path) -> Artifact:
+    """Write `draft/artifact`, prove that it opens, and return it.
+
+    The probe's output is recorded by the format's own runtime. Raises ArtifactError when a float artifact disagrees with
+    the model in torch by more than the format's tolerance.
+    """
+    import numpy as np
+
+    folder = draft / "artifact"
+    folder.mkdir()
+    example = contiguous(splits.calibration.take(slice(0, PROBE_EXAMPLES)).inputs)
+    expected = _torch_output(state.model, example)
+    saving = SavingContext(card, example, splits.calibration, state.quantization, job.seed)
+    record = _card(job, card, draft)
+    write_json(folder / "card.json", record)  # formats read input names from it
+    stored = job.format.save(state.model, folder, saving)
+    output = job.format.open(folder)(example)["logits"]
+    gap = largest_gap(output, expected)
+    if not state.quantization and not gap <= job.format.tolerance:
+        raise ArtifactError(
+            f"the saved {job.format.name()} file disagrees with torch: gap {gap:.2e}, allowed {job.format.tolerance:.0e}",
+            next_move="choose another format",
+        )
+    np.savez(folder / "probe.npz", output=output, **{f"input_{name}": array for name, array in example.items()})
+    (folder / "load.py").write_text(job.format.load_script)
+    recorder = f"{job.format.runtime[0]} {record['needs'][job.format.runtime[0]]}"
+    record["precision"] = stored
+    record["probe"] = {
+        "file": "probe.npz", "recorded_by": recorder, "tolerance": job.format.tolerance, "gap_to_torch": gap,
+    }  # fmt: skip
+    record["files"] = _files(folder)
+    write_json(folder / "card.json", record)
+    return Artifact(str(folder), record)
+
+
+def read(folder: Path) -> Artifact:
+    """Return a saved artifact; raises ArtifactError when its card is missing or broken."""
+    try:
+        card = orjson.loads((folder / "card.json").read_bytes())
+        assert card["schema"] == SCHEMA
+    except (OSError, orjson.JSONDecodeError, KeyError, AssertionError) as error:
+        raise ArtifactError(f"{folder} is no artifact of this version ({type(error).__name__}: {error})") from None
+    return Artifact(str(folder), card)
+
+
+def verify(artifact: Artifact) -> list[str]:
+    """Return what differs from the card: files that are missing, changed or truncated; empty when whole."""
+    problems = []
+    for name, facts in artifact.card["files"].items():
+        path = Path(artifact.folder) / name
+        if not path.exists():
+            problems.append(f"{name} is missing")
+        elif path.stat().st_size != facts["bytes"]:
+            problems.append(f"{name} has {path.stat().st_size} bytes, the card says {facts['bytes']}")
+        elif sha256(path) != facts["sha256"]:
+            problems.append(f"{name} was changed: its sha256 differs from the card")
+    return problems
+
+
+def open_session(artifact: Artifact, threads: int = 1) -> Session:
+    """Open an artifact with its own format after checking its files."""
+    if problems := verify(artifact):
+        raise ArtifactError(f"{artifact.folder}: {'; '.join(problems)}", next_move="run the job again: --again")
+    made = catalog.make("formats", artifact.card["format_record"])
+    assert isinstance(made, Format)
+    return made.open(Path(artifact.folder), threads=threads)
+
+
+def largest_gap(output: Any, expected: Any) -> float:
+    """Return max |output − expected| relative to the larger of 1 and max |expected|."""
+    import numpy as np
+
+    return float(np.abs(output - expected).max() / max(1.0, np.abs(expected).max()))
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _torch_output(model: Any, example: dict[str, Any]) -> Any:
+    import torch
+
+    with torch.no_grad():
+        return model.eval()(**{name: torch.from_numpy(array) for name, array in example.items()}).float().numpy()
+
+
+def _card(job: Job, card: ModelCard, draft: Path) -> dict[str, Any]:
+    data = job.data.card()
+    return {
+        "schema": SCHEMA,
+        "title": f"{type(job.model).title} on {data.name}: {job.recipe()}, {job.format.name()}",
+        "run_id": draft.name.removeprefix(".draft-"),
+        "task": card.task,
+        "labels": list(data.labels),
+        "licence": card.licence,
+        "source": card.source,
+        "format": job.format.name(),
+        "format_record": job.format.to_json(),
+        "needs": {name: importlib.metadata.version(name) for name in job.format.runtime},
+        "inputs": [_tensor(each) for each in card.inputs],
+        "outputs": [_tensor(each) for each in card.outputs],
+        "recipe": [step.to_json() for step in job.steps],
+        "model": job.model.to_json(),
+        "data": job.data.to_json(),
+    }
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}
+
+
+def _files(folder: Path) -> dict[str, Any]:
+    """Describe every file but the card itself; `needed` ones are what predicting takes."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "card.json")
+    return {
+        str(path.relative_to(folder)): {
+            "sha256": sha256(path),
+            "bytes": path.stat().st_size,
+            "needed": path.name not in OUR_FILES,
+        }
+        for path in paths
+    }

@@ -1,0 +1,193 @@
+"""★ The one path from a job to a run. Everything that computes goes through here.
+
+    carry_out(job, store)   validate ► parent and reference first ► claim a draft ► launch ► follow ► the run
+    work(draft, store)      (in the worker) load ► step ► step ► save ► measure from disk ► publish
+
+A notebook button, the command line, papermill and a cluster all hand the worker the same folder with a job.json.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from workbench import machine, recorder
+from workbench.errors import Cancelled, InvalidInput, RunFailed, WorkbenchError
+from workbench.job import Job
+from workbench.nouns import Run
+from workbench.store import DRAFT, Store, own
+
+OnEvent = Callable[[dict[str, Any]], None]
+
+SECONDS_BETWEEN_LOOKS = 0.05
+
+
+def carry_out(job: Job, store: Store, *, again: bool = False, on_event: OnEvent | None = None) -> Run:
+    """Return the run of a job, carrying it out unless it is done already (`again=True` makes another one).
+
+    The parent (as trained, same format) and the reference (as trained, ONNX) are carried out first where missing.
+    Raises InvalidInput with all reasons; a run that fails is returned, with its error, not raised.
+    """
+    check(job)
+    if not again and (done := store.find(job.job_id)):
+        return done
+    draft, worker = submit(job, store, on_event=on_event)
+    try:
+        follow(draft, worker, on_event)
+    except BaseException:  # also Ctrl-C: nobody would watch the worker any more
+        worker.cancel()
+        raise
+    return ended(draft, store)
+
+
+def check(job: Job) -> None:
+    """Raise InvalidInput with every reason against a job."""
+    from workbench.describe import model_card
+
+    if reasons := job.why_not():
+        raise InvalidInput(reasons)
+    if reasons := job.why_not(model_card(job)):
+        raise InvalidInput(reasons)
+
+
+def submit(job: Job, store: Store, *, on_event: OnEvent | None = None) -> tuple[Path, Any]:
+    """Start a worker and return (draft folder, worker handle) at once; relatives are carried out before."""
+    parent, reference = (_relative(relative, job, store, on_event) for relative in job.relatives())
+    draft = store.begin(job.job_id, job.to_json(), parent=parent, reference=reference)
+    return draft, job.launcher.submit(draft, store.root)
+
+
+def follow(draft: Path, worker: Any, on_event: OnEvent | None) -> None:
+    """Hand over events as they are written until the worker ends."""
+    events, gone = Tail(draft), False
+    while not gone:
+        gone = worker.poll() is not None  # asked first, so that the last events are read after the end
+        for event in events.news():
+            if on_event:
+                on_event(event)
+        if not gone:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def ended(draft: Path, store: Store) -> Run:
+    """Return the run that a draft became, or the draft itself as a lost run."""
+    run_id = draft.name.removeprefix(DRAFT)
+    if draft.is_dir():
+        found = next((run for run in store.drafts() if run.run_id == run_id), None)
+        if found:
+            return found
+    return store.get(run_id)
+
+
+def _relative(relative: Job | None, job: Job, store: Store, on_event: OnEvent | None) -> str | None:
+    if relative is None:
+        return None
+    run = carry_out(relative, store, on_event=on_event)
+    if run.status != "done":
+        reason = (run.error or {}).get("message", run.status)
+        raise RunFailed(
+            f"{job.job_id} compares itself with {run.run_id} (as trained), and that one is {run.status}: {reason}",
+            next_move=f"workbench show {run.run_id}",
+        )
+    return run.run_id
+
+
+class Tail:
+    """Reads whole new lines of a run's events.jsonl, wherever its draft has been renamed to meanwhile."""
+
+    def __init__(self, draft: Path) -> None:
+        self.folders, self.position = (draft, draft.parent / draft.name.removeprefix(DRAFT)), 0
+
+    def news(self) -> list[dict[str, Any]]:
+        """Return the events written since the last call."""
+        for folder in self.folders:
+            try:
+                with (folder / "events.jsonl").open("rb") as file:
+                    file.seek(self.position)
+                    text = file.read()
+            except FileNotFoundError:
+                continue
+            whole, _, _ = text.rpartition(b"\n")
+            self.position += len(whole) + bool(whole)
+            return [orjson.loads(line) for line in whole.splitlines()]
+        return []
+
+
+# ── the worker ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def work(draft: Path, root: Path, *, began_cpu: float = 0.0) -> int:
+    """Carry out the job in `draft` and publish its run; returns the exit code (0 done, 1 not)."""
+    from workbench.worker import carry_through
+
+    store = Store(root)
+    run_id = draft.name.removeprefix(DRAFT)
+    own(draft)
+    record = orjson.loads((draft / "job.json").read_bytes())
+    relatives = orjson.loads((draft / "relatives.json").read_bytes())
+    known = {
+        "run_id": run_id,
+        "job_id": run_id.rpartition("-")[0],
+        "job": record,
+        "started": recorder.now(),
+        **relatives,
+    }
+    result: dict[str, Any] = {}
+    with machine.Quiet() as quiet:
+        said = recorder.Recorder(draft, run_id, breathe=quiet.breathe)
+        said.listen_for_cancel()
+        said.event("started")
+        try:
+            carry_through(draft, store, said, quiet, result)
+            ending: dict[str, Any] = {"status": "done"}
+        except Cancelled as stopped:
+            ending = {"status": "cancelled", "error": _error("cancelled", stopped)}
+        except Exception as error:  # noqa: BLE001 - the one place that records whatever went wrong
+            ending = {"status": "cancelled" if said.cancelled() else "failed", "error": _error(_kind(error), error)}
+        kind = "finished" if ending["status"] == "done" else "failed"
+        said.event(kind, status=ending["status"], text=(ending.get("error") or {}).get("message", ""))
+    spent = recorder.cpu_seconds() - began_cpu - sum(said.seconds.values())
+    run = Run(
+        **known, **result, **ending, ended=recorder.now(), versions=machine.versions(), machine=machine.facts(),
+        cpu_seconds={"overhead": round(spent, 4), **said.seconds}, log="log.txt",
+    )  # fmt: skip
+    store.publish(draft, run)
+    return 0 if run.status == "done" else 1
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return "out_of_memory"
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return "disk_full" if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT) else "raised"
+
+
+def _error(kind: str, error: Exception) -> dict[str, Any]:
+    """Return the record of a failure: kind, message, next move and traceback."""
+    known = isinstance(error, WorkbenchError)
+    moves = {"out_of_memory": "use a smaller model or batch", "disk_full": "free some space"}
+    next_move = error.next_move if known else moves.get(kind, "read the traceback: workbench show RUN")  # type: ignore[attr-defined]
+    message = error.message if known else f"{type(error).__name__}: {error}"  # type: ignore[attr-defined]
+    trace = "".join(traceback.format_exception(error))
+    return {"kind": kind, "signal": None, "message": message, "next": next_move, "traceback": trace}
+
+
+def main(arguments: list[str]) -> int:
+    """`work DRAFT STORE` for launchers, `fresh IN OUT` for measuring, `card IN OUT` for models that need a module."""
+    verb, first, second = arguments
+    if verb == "work":
+        return work(Path(first), Path(second))
+    from workbench import worker
+
+    return {"fresh": worker.answer_fresh, "card": worker.answer_card}[verb](Path(first), Path(second))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""Writing a graph with torch.onnx, and reading back which numbers it stores."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError
+from workbench.formats import _export, _stored
+from workbench.nouns import Quantization
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+LARGEST_SINGLE_FILE = 2**31 - 2**20  # protobuf's limit, with room for the graph
+
+
+def write(model: nn.Module, example: Mapping[str, np.ndarray], path: Path) -> None:
+    """Export to one file with a free batch axis; inputs keep their names, the output is `logits`."""
+    import torch
+
+    program = _export.export(model, example)
+    with _export.hushed(), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            exported = torch.onnx.export(
+                program, input_names=list(example), output_names=["logits"], dynamo=True, verbose=False, optimize=True
+            )
+        except torch.onnx.errors.OnnxExporterError as error:
+            first_line = str(error).splitlines()[0]
+            raise WorkbenchError(
+                f"ONNX can't express this model: {first_line}", next_move="choose format pt2"
+            ) from error
+        size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+        exported.save(str(path), external_data=size > LARGEST_SINGLE_FILE)
+
+
+def stored(path: Path, quantization: Mapping[str, Quantization]) -> dict[str, Any]:
+    """Summarise the parameter tensors in the file; scales, zero points and shape constants are not parameters."""
+    import numpy as np
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(str(path)).graph
+    zero_points = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in graph.initializer
+        if tensor.name.endswith("_zero_point")
+    }
+    rows = []
+    for tensor in graph.initializer:
+        if tensor.name.endswith(("_scale", "_zero_point")):
+            continue
+        array = numpy_helper.to_array(tensor)
+        if array.dtype == np.int64 or array.size <= 1:
+            continue
+        zero = zero_points.get(tensor.name.removesuffix("_quantized") + "_zero_point")
+        nonzero = np.count_nonzero(array if zero is None or zero.ndim else array != zero)
+        rows.append((str(array.dtype), array.size, int(nonzero), array.itemsize, array.ndim))
+    kinds = sorted({each.activations for each in quantization.values()})
+    scheme = next((each.scheme for each in quantization.values()), "")
+    return _stored.summary(rows, activations=f"{' and '.join(kinds)} {scheme}".strip())

@@ -1,0 +1,165 @@
+"""Lowers recorded int8 quantization onto an ONNX graph with ONNX Runtime's quantizers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError
+from workbench.formats._export import hushed
+from workbench.nouns import Examples, Quantization
+from workbench.part import SaveContext
+
+if TYPE_CHECKING:
+    import numpy as np
+
+WEIGHTED_OPS = ("MatMul", "Gemm", "Conv")
+METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}
+CALIBRATION_BATCH = 32
+
+
+def lower(path: Path, ctx: SaveContext) -> None:
+    """Rewrite the graph at `path` with int8 weights for the recorded layers, in place."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    float_path = path.with_name("float.onnx")
+    named_path = path.with_name("named.onnx")
+    path.rename(named_path)
+    try:
+        with _quiet():
+            quant_pre_process(str(named_path), str(float_path), skip_symbolic_shape=True)
+            nodes = _nodes_of(float_path, ctx.quantization)
+            first = next(iter(ctx.quantization.values()))
+            if first.scheme == "dynamic":
+                _dynamic(float_path, path, nodes, first)
+            else:
+                _static(float_path, path, nodes, first, ctx.calibration)
+        _check_integers(path, len(nodes))
+    finally:
+        float_path.unlink(missing_ok=True)
+        named_path.unlink(missing_ok=True)
+
+
+def _dynamic(source: Path, target: Path, nodes: list[str], how: Quantization) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    split = [f"{name}_MatMul" for name in nodes]  # the quantizer first turns each Gemm into MatMul and Add
+    quantize_dynamic(
+        str(source), str(target), nodes_to_quantize=nodes + split, op_types_to_quantize=["MatMul", "Gemm"],
+        per_channel=how.granularity == "channel", weight_type=QuantType.QInt8,
+    )  # fmt: skip
+
+
+def _static(source: Path, target: Path, nodes: list[str], how: Quantization, calibration: Examples) -> None:
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    others = _nodes_between(source, nodes)
+    quantize_static(
+        str(source), str(target), _reader(calibration, how.num_calibration), quant_format=QuantFormat.QDQ,
+        nodes_to_quantize=nodes + others, per_channel=how.granularity == "channel",
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        calibrate_method=getattr(CalibrationMethod, METHODS[how.calibration]),
+    )  # fmt: skip
+
+
+def _check_integers(path: Path, num_wanted: int) -> None:
+    """Raise when fewer weights became int8 than were asked for: the quantizers skip in silence what they can't do."""
+    import onnx
+
+    graph = onnx.load(str(path)).graph
+    num_found = sum(tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) >= 2 for tensor in graph.initializer)
+    if num_found < num_wanted:
+        raise WorkbenchError(
+            f"ONNX Runtime made {num_found} of {num_wanted} layers int8", next_move="name the others in skip"
+        )
+
+
+def _nodes_of(path: Path, quantization: Mapping[str, Quantization]) -> list[str]:
+    """Return the names of the graph nodes that compute the recorded layers.
+
+    The exporter keeps each node's module path in its metadata; where optimisation dropped it, the weight's name tells.
+    """
+    import onnx
+
+    graph = onnx.load(str(path)).graph
+    initializers = {tensor.name for tensor in graph.initializer}
+    found: dict[str, list[str]] = {name: [] for name in quantization}
+    for node in graph.node:
+        if node.op_type not in WEIGHTED_OPS or not any(name in initializers for name in node.input):
+            continue
+        for layer in _layer_names(node):
+            if layer in found:
+                found[layer].append(node.name)
+                break
+    absent = [layer for layer, nodes in found.items() if not nodes]
+    if absent:
+        raise WorkbenchError(
+            f"no ONNX node found for the layers {', '.join(absent[:5])}{' …' if len(absent) > 5 else ''}",
+            next_move="name them in skip, or choose another format",
+        )
+    return [name for nodes in found.values() for name in nodes]
+
+
+def _layer_names(node: Any) -> Iterator[str]:
+    """Yield candidate module names of a node, innermost first."""
+    import ast
+
+    for entry in node.metadata_props:
+        if entry.key == "pkg.torch.onnx.name_scopes":
+            scopes = [scope for scope in ast.literal_eval(entry.value) if scope]
+            yield from reversed(scopes)
+    for name in node.input[1:2]:
+        yield name.removesuffix(".weight")
+
+
+def _nodes_between(path: Path, nodes: list[str]) -> list[str]:
+    """Return activation and pooling nodes that follow a chosen node, so that numbers stay integers between layers."""
+    import onnx
+
+    graph = onnx.load(str(path)).graph
+    through = {"Relu", "MaxPool", "Clip", "Flatten", "Reshape", "Add", "GlobalAveragePool", "AveragePool", "ReduceMean"}
+    chosen = set(nodes)
+    producers = {output: node for node in graph.node for output in node.output}
+    between = []
+    for node in graph.node:
+        sources = [producers[name] for name in node.input if name in producers]
+        if node.op_type in through and sources and all(source.name in chosen for source in sources):
+            chosen.add(node.name)
+            between.append(node.name)
+    return between
+
+
+def _reader(calibration: Examples, num_examples: int) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.batches = _batches(calibration, num_examples)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self.batches, None)
+
+    return Reader()
+
+
+def _batches(calibration: Examples, num_examples: int) -> Iterator[dict[str, np.ndarray]]:
+    count = min(num_examples, len(calibration))
+    for start in range(0, count, CALIBRATION_BATCH):
+        yield dict(calibration.take(slice(start, min(start + CALIBRATION_BATCH, count))).inputs)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hush the quantizers: their advice is followed here, so it would only alarm people."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        with hushed(), contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        root.setLevel(level)

@@ -1,0 +1,46 @@
+"""Reads back what really lies in a file: dtypes, counts and non-zeros of its tensors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def of_tensors(tensors: Mapping[str, Tensor], *, simulated: bool = False) -> dict[str, Any]:
+    """Summarise the floating tensors of a state: parameters, and buffers such as running means."""
+    rows = [
+        (
+            str(tensor.dtype).removeprefix("torch."),
+            tensor.numel(),
+            int(tensor.count_nonzero()),
+            tensor.element_size(),
+            tensor.ndim,
+        )
+        for tensor in tensors.values()
+        if tensor.is_floating_point()
+    ]
+    return summary(rows, activations="", simulated=simulated)
+
+
+def summary(rows: list[tuple[str, int, int, int, int]], *, activations: str, simulated: bool = False) -> dict[str, Any]:
+    """Summarise (dtype, count, non-zeros, bytes per element, rank) of each parameter tensor.
+
+    `weights` names the dtypes of tensors of rank ≥ 2, most numbers first: "int8", or "int8 and float32".
+    """
+    counts: Counter[str] = Counter()
+    for dtype, count, _, _, rank in rows:
+        if rank >= 2:
+            counts[dtype] += count
+    dtypes = [dtype for dtype, _ in counts.most_common()]
+    return {
+        "weights": " and ".join(dtypes) or "none",
+        "activations": activations or (dtypes[0] if dtypes else "float32"),
+        "simulated": simulated,
+        "num_params": sum(row[1] for row in rows),
+        "nonzero_params": sum(row[2] for row in rows),
+        "dense_bytes": sum(row[1] * row[3] for row in rows),
+    }

@@ -1,0 +1,64 @@
+"""ONNX for ONNX Runtime: float32, and int8 made by ONNX Runtime's own quantizers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.nouns import ModelCard
+from workbench.part import Format, SaveContext, Session
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FILE = "model.onnx"
+
+
+class Onnx(Format):
+    """Exported through torch.export; weights beyond 2 GB lie in model.onnx.data beside the graph."""
+
+    title = "ONNX"
+    source = "torch.onnx.export (dynamo); onnxruntime.quantization"
+    runtime = ("onnxruntime", "numpy")
+    requires = ("onnx", "onnxscript", "onnxruntime")
+    tolerance = 1e-3
+
+    load_script = '''"""Open this model with ONNX Runtime alone and compare it with its recorded output."""
+import json, pathlib, sys
+import numpy, onnxruntime
+
+here = pathlib.Path(__file__).resolve().parent
+card = json.loads((here / "card.json").read_text())
+probe = numpy.load(here / "probe.npz")
+session = onnxruntime.InferenceSession(str(here / "model.onnx"), providers=["CPUExecutionProvider"])
+(output,) = session.run(None, {each["name"]: probe["input_" + each["name"]] for each in card["inputs"]})
+gap = float(abs(output - probe["output"]).max() / max(1.0, abs(probe["output"]).max()))
+print(f"{card['title']}: output {output.shape}, gap to the recorded output {gap:.2e}")
+sys.exit(gap > card["probe"]["tolerance"])
+'''
+
+    def why_not(self, card: ModelCard) -> list[str]:
+        if card.precision == "bfloat16":
+            return ["ONNX Runtime has no bfloat16 kernels on CPUs; choose format pt2"]
+        return []
+
+    def save(self, model: nn.Module, folder: Path, ctx: SaveContext) -> dict[str, Any]:
+        """Export, then lower what the steps recorded; returns what was read back from the file."""
+        from workbench.formats import _onnx_graph, _onnx_int8
+
+        path = folder / FILE
+        _onnx_graph.write(model, ctx.example, path)
+        if ctx.quantization:
+            _onnx_int8.lower(path, ctx)
+        return _onnx_graph.stored(path, ctx.quantization)
+
+    def open(self, folder: Path, *, threads: int = 1) -> Session:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(str(folder / FILE), options, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        return lambda inputs: dict(zip(names, session.run(None, dict(inputs))))

@@ -1,0 +1,66 @@
+"""PyTorch's own exported program: one .pt2 file, opened by torch alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.formats import _export, _stored
+from workbench.nouns import ModelCard
+from workbench.part import Format, SaveContext, Session
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FILE = "model.pt2"
+
+
+class Pt2(Format):
+    """Keeps float32 and bfloat16 weights; the program runs in torch's eager kernels."""
+
+    title = "torch.export (.pt2)"
+    source = "torch.export, PyTorch 2"
+    runtime = ("torch", "numpy")
+    tolerance = 1e-3
+
+    load_script = '''"""Open this model with torch alone and compare it with its recorded output."""
+import json, pathlib, sys
+import numpy, torch
+
+here = pathlib.Path(__file__).resolve().parent
+card = json.loads((here / "card.json").read_text())
+probe = numpy.load(here / "probe.npz")
+model = torch.export.load(str(here / "model.pt2")).module()
+with torch.no_grad():
+    output = model(*(torch.from_numpy(probe["input_" + each["name"]]) for each in card["inputs"])).numpy()
+gap = float(abs(output - probe["output"]).max() / max(1.0, abs(probe["output"]).max()))
+print(f"{card['title']}: output {output.shape}, gap to the recorded output {gap:.2e}")
+sys.exit(gap > card["probe"]["tolerance"])
+'''
+
+    def why_not(self, card: ModelCard) -> list[str]:
+        if card.precision.startswith("int8"):
+            return [f"{card.precision} is not lowered to .pt2; choose format onnx"]
+        return []
+
+    def save(self, model: nn.Module, folder: Path, ctx: SaveContext) -> dict[str, Any]:
+        import torch
+
+        if ctx.quantization:
+            model = _export.in_bfloat16(model, ctx.quantization)
+        program = _export.export(model, ctx.example)
+        torch.export.save(program, str(folder / FILE))
+        return _stored.of_tensors(program.state_dict)
+
+    def open(self, folder: Path, *, threads: int = 1) -> Session:
+        import torch
+
+        torch.set_num_threads(threads)
+        program = torch.export.load(str(folder / FILE)).module()
+        names = _export.input_names(folder)
+
+        def session(inputs: Any) -> dict[str, Any]:
+            with torch.no_grad():
+                return {"logits": program(*(torch.from_numpy(inputs[name]) for name in names)).numpy()}
+
+        return session

@@ -1,0 +1,225 @@
+"""Runs on disk: written once, appear whole.
+
+    <root>/<run_id>/         run.json, events.jsonl, log.txt, artifact/, samples/
+    <root>/.draft-<run_id>/  the same while it is made; stays, and is listed as lost, when its worker was killed
+
+The promises: a run appears by one rename and never changes; a run id is used once, also by concurrent processes; a record
+that can't be read is skipped and named in `skipped`, never an exception for the others.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from workbench.errors import ArtifactError, InvalidInput, WorkbenchError
+from workbench.nouns import SCHEMA, Run
+
+DRAFT = ".draft-"
+NOBODY_YET_SECONDS = 30.0  # a draft without an owner this young is about to be taken
+
+
+class Store:
+    """A folder of runs."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).absolute()
+        self.skipped: list[str] = []  # what the last listing could not read, with reasons
+
+    def begin(self, job_id: str, job: Mapping[str, Any], **relatives: str | None) -> Path:
+        """Claim the next free run id of a job; returns its draft folder, which holds job.json and relatives.json."""
+        with disk_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            for number in range(1, 10_000):
+                run_id = f"{job_id}-{number:02d}"
+                draft = self.root / f"{DRAFT}{run_id}"
+                if (self.root / run_id).exists() or not _claim(draft):
+                    continue
+                if (self.root / run_id).exists():  # published between the look and the claim
+                    draft.rmdir()
+                    continue
+                write_json(draft / "job.json", job)
+                write_json(draft / "relatives.json", relatives)
+                return draft
+        raise WorkbenchError(f"{job_id} has 9,999 runs in {self.root}", next_move="delete some, or use another store")
+
+    def publish(self, draft: Path, run: Run) -> Run:
+        """Write the record and rename the draft to its final name; refuses an id that exists."""
+        final = self.root / run.run_id
+        with disk_errors(draft):
+            write_json(draft / "run.json", run.to_json())
+            try:
+                draft.rename(final)
+            except OSError as error:
+                if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise WorkbenchError(f"{run.run_id} exists already in {self.root}; the draft is kept") from None
+                raise
+        return self.get(run.run_id)
+
+    def runs(self) -> list[Run]:
+        """Return every finished run (done, failed, cancelled), oldest first."""
+        self.skipped = []
+        if not self.root.is_dir():
+            return []
+        found = []
+        for entry in os.scandir(self.root):
+            if entry.name.startswith(".") or not entry.is_dir():
+                continue
+            try:
+                found.append(_read(Path(entry.path)))
+            except ArtifactError as error:
+                self.skipped.append(error.message)
+        return sorted(found, key=lambda run: (run.started, run.run_id))
+
+    def get(self, run_id: str) -> Run:
+        """Return one finished run; raises InvalidInput when there is none, ArtifactError when its record is broken."""
+        folder = self.root / run_id
+        if not run_id or Path(run_id).name != run_id or not folder.is_dir():
+            raise InvalidInput([f"no run {run_id!r} in {self.root}"], next_move="workbench table lists the runs")
+        return _read(folder)
+
+    def find(self, job_id: str) -> Run | None:
+        """Return the newest run of a job that is done; None when there is none."""
+        for folder in sorted(self.root.glob(f"{job_id}-*"), reverse=True):
+            try:
+                run = _read(folder)
+            except ArtifactError:
+                continue
+            if run.status == "done":
+                return run
+        return None
+
+    def drafts(self) -> list[Run]:
+        """Return the runs that are not finished: planned, running, or lost with what is known of their end."""
+        return [_draft_run(path) for path in sorted(self.root.glob(f"{DRAFT}*"))]
+
+    def lost(self) -> list[Run]:
+        """Return the drafts whose worker is gone."""
+        return [run for run in self.drafts() if run.status == "lost"]
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run or a draft for good; a running draft is refused."""
+        draft = self.root / f"{DRAFT}{run_id}"
+        if draft.is_dir():
+            if _draft_run(draft).status == "running":
+                raise InvalidInput([f"{run_id} is running"], next_move="cancel it first")
+            shutil.rmtree(draft)
+            return
+        shutil.rmtree(self.get(run_id).folder)
+
+
+class disk_errors:  # noqa: N801 - reads as a verb in a with statement
+    """Turns a full or read-only disk into an error that names the path and the free space."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            return
+        what = {errno.EROFS: "is read-only", errno.EACCES: "may not be written"}.get(error.errno, "is full")
+        raise WorkbenchError(
+            f"the disk of {error.filename or self.path} {what}",
+            next_move="free some space (workbench doctor shows it) or use --store on another disk",
+        ) from error
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record so that it is on disk, whole, when this returns."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def own(draft: Path) -> None:
+    """Say that this process works on a draft, so that others can see when it is gone."""
+    import psutil
+
+    process = psutil.Process()
+    write_json(draft / "owner.json", {"pid": process.pid, "born": process.create_time(), "host": socket.gethostname()})
+
+
+def _claim(draft: Path) -> bool:
+    try:
+        draft.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def _read(folder: Path) -> Run:
+    path = folder / "run.json"
+    try:
+        record = orjson.loads(path.read_bytes())
+        if record["schema"] != SCHEMA:
+            raise ArtifactError(f"{path}: schema {record['schema']!r}, this version reads {SCHEMA}")
+        run = Run.from_json(record, folder=str(folder))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: no record") from None
+    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError, OSError) as error:
+        raise ArtifactError(f"{path}: not a readable run record ({error})") from None
+    if run.run_id != folder.name:
+        raise ArtifactError(f"{path}: is the record of {run.run_id}")
+    return run
+
+
+def _draft_run(draft: Path) -> Run:
+    run_id = draft.name.removeprefix(DRAFT)
+    job, relatives, owner, ended = (_optional(draft / f"{name}.json") for name in ("job", "relatives", "owner", "exit"))
+    status, error = _draft_status(draft, owner, ended)
+    return Run(
+        run_id, run_id.rpartition("-")[0], status, job, error=error, folder=str(draft), log="log.txt",
+        parent=relatives.get("parent"), reference=relatives.get("reference"),
+    )  # fmt: skip
+
+
+def _draft_status(draft: Path, owner: dict[str, Any], ended: dict[str, Any]) -> tuple[Any, dict[str, Any] | None]:
+    if not ended and owner and _alive(owner):
+        return "running", None
+    if not ended and not owner and time.time() - draft.stat().st_mtime < NOBODY_YET_SECONDS:
+        return "planned", None
+    code = ended.get("exit_code")
+    how = f"exit code {code}" if code is not None else "its exit code is not known"
+    if ended.get("signal"):
+        how = f"killed by signal {ended['signal']}"
+    message = f"the worker is gone: {how}"
+    return "lost", {
+        "kind": "killed",
+        "signal": ended.get("signal"),
+        "message": message,
+        "next": "run the same job again: finished steps are kept",
+    }
+
+
+def _alive(owner: dict[str, Any]) -> bool:
+    """Say whether the owning process still runs; on another host we can't know and believe it."""
+    import psutil
+
+    if owner.get("host") != socket.gethostname():
+        return True
+    try:
+        process = psutil.Process(owner["pid"])
+        return abs(process.create_time() - owner["born"]) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    try:
+        return orjson.loads(path.read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return {}

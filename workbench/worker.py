@@ -1,0 +1,228 @@
+"""What happens inside a worker: load ► step ► step ► save ► measure from disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from workbench import artifact, catalog, prefix
+from workbench.context import MeasuringContext, StepContext
+from workbench.errors import InvalidInput, WorkbenchError
+from workbench.job import Job
+from workbench.launch import _fresh
+from workbench.machine import Quiet
+from workbench.nouns import Artifact, ModelCard, Splits
+from workbench.part import Model
+from workbench.recorder import Recorder
+from workbench.store import Store
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def carry_through(draft: Path, store: Store, said: Recorder, quiet: Quiet, result: dict[str, Any]) -> None:
+    """Carry out the job in `draft`; what is known so far goes into `result` as it is found, also before a failure."""
+    job = Job.from_json(orjson.loads((draft / "job.json").read_bytes()))
+    with said.piece("load"):
+        splits = job.data.load()
+        result["data_sha256"] = data_hash(splits)
+    states = States(job, splits, result["data_sha256"], store, said, quiet)
+    state = states.after_all()
+    result["cached"] = tuple(states.cached)
+    with said.piece("save"):
+        card = final_card(job)
+        saved = artifact.save(job, card, state, splits, draft)
+    result["artifact"] = "artifact/"
+    ctx = MeasuringContext(
+        artifact=saved, data=splits, data_card=job.data.card(), folder=draft, seed=job.seed, recorder=said, quiet=quiet,
+        opener=artifact.open_session, caller=fresh_caller, **_relatives(draft, store),
+    )  # fmt: skip
+    if state.controls:
+        result["controls"] = _keep_controls(ctx, state.controls)
+    measurements: list[Any] = []
+    for metric in job.metrics:
+        with said.piece(f"measure.{metric.name()}"):
+            measurements += metric.measure(ctx)
+        result["measurements"] = tuple(measurements)
+
+
+def final_card(job: Job) -> ModelCard:
+    """Return the card after the last step; a model that hides its structure starts from its described card."""
+    from workbench.describe import model_card
+
+    return job.cards(model_card(job))[-1]
+
+
+def _relatives(draft: Path, store: Store) -> dict[str, Artifact | None]:
+    found: dict[str, Artifact | None] = {"parent": None, "reference": None}
+    for role, run_id in orjson.loads((draft / "relatives.json").read_bytes()).items():
+        if run_id:
+            found[role] = artifact.read(Path(store.get(run_id).folder) / "artifact")
+    return found
+
+
+def _keep_controls(ctx: MeasuringContext, controls: dict[str, Any]) -> dict[str, Any]:
+    """Write the predictions of control models and return their accuracies (k, n per split)."""
+    told: dict[str, Any] = {}
+    for name, arrays in controls.items():
+        samples = ctx.keep("controls.npz", **{f"{name}_{key}": array for key, array in arrays.items()})
+        told[name] = {"samples_in": samples}
+        for split in ("validation", "test"):
+            targets = getattr(ctx.data, split).targets
+            outputs = arrays[f"{split}_outputs"]
+            if outputs.ndim == 2:
+                told[name][split] = {"k": int((outputs.argmax(-1) == targets).sum()), "n": len(targets)}
+    return told
+
+
+def data_hash(splits: Splits) -> str:
+    """Return the sha256 over names and bytes of all arrays of all splits."""
+    import numpy as np
+
+    found = hashlib.sha256()
+    for split in ("train", "validation", "calibration", "test"):
+        examples = getattr(splits, split)
+        for name, array in [*examples.inputs.items(), ("targets", examples.targets)]:
+            found.update(f"{split}.{name}:{array.dtype}{array.shape}".encode())
+            found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+class States:
+    """Brings a job's model through its steps, from the longest prefix that is kept."""
+
+    def __init__(
+        self,
+        job: Job,
+        splits: Splits,
+        data_sha256: str,
+        store: Store,
+        said: Recorder,
+        quiet: Quiet,
+        *,
+        within: str = "",
+    ) -> None:
+        self.job, self.splits, self.data_sha256 = job, splits, data_sha256
+        self.store, self.said, self.quiet, self.within = store, said, quiet, within
+        self.cache = prefix.PrefixCache(store.root)
+        self.keys = prefix.keys(job.model, data_sha256, job.steps, job.seed)
+        self.seeds = prefix.seeds(job.model, job.data, job.steps, job.seed)
+        self.cached: list[str] = []
+
+    def after_all(self) -> prefix.State:
+        """Return the state after the last step (owned by the caller)."""
+        return self._after(len(self.job.steps))
+
+    def _after(self, count: int) -> prefix.State:
+        """Return the state after `count` steps, from the cache or made from the one before."""
+        if count == 0:
+            return self._built()
+        name = f"{self.within}steps[{count - 1}].{self.job.steps[count - 1].name()}"
+        with self.cache.making(self.keys[count], self.quiet.aside):
+            state = self.cache.get(self.keys[count])
+            if state is not None:
+                self.said.say(f"{name} is kept from before")
+                self.said.seconds.setdefault(name, 0.0)
+                self.cached.append(name)
+                return state
+            state = self._after(count - 1)
+            with self.said.piece(name):
+                state = self._stepped(count - 1, state)
+            self.cache.put(self.keys[count], state)
+        return state
+
+    def _built(self) -> prefix.State:
+        with self.said.piece(f"{self.within}build"):
+            return prefix.State(build_seeded(self.job.model, self.job, self.seeds[0]))
+
+    def _stepped(self, index: int, state: prefix.State) -> prefix.State:
+        """Run one step on a state that this call owns."""
+        import torch
+
+        ctx = StepContext(
+            self.splits, self.job.data.card(), self.seeds[index + 1], self.said,
+            load_model=self._load, build_model=self._build,
+            quantization=state.quantization, controls=state.controls,
+        )  # fmt: skip
+        torch.manual_seed(self.seeds[index + 1])
+        model = self.job.steps[index].run(state.model, ctx)
+        return prefix.State(model.eval(), ctx.quantization, ctx.controls)
+
+    def _build(self, ref: Any) -> nn.Module:
+        model = catalog.make("zoo", ref)
+        assert isinstance(model, Model)
+        if reasons := model.why_not(self.job.data.card()):
+            raise InvalidInput(reasons)
+        return model.build(self.job.data.card())
+
+    def _load(self, ref: Any, epochs: int) -> nn.Module:
+        """Return a trained model for a step: that of a run, or a zoo part trained for `epochs` first."""
+        if isinstance(ref, str) and ref.startswith("run:"):
+            other = Job.from_json(self.store.get(ref.removeprefix("run:")).job)
+            if other.data.to_json() != self.job.data.to_json():
+                raise InvalidInput(
+                    [f"{ref} was trained on {other.data.to_json()}, this job is on {self.job.data.to_json()}"]
+                )
+            job = replace(other, steps=tuple(step for step in other.steps if not step.precision))
+        else:
+            steps = [{"use": "train", "epochs": epochs}] if epochs else []
+            job = Job.from_json({**self.job.to_json(), "model": ref, "steps": steps})
+        within = f"{self.said.part} → {job.model.name()} "
+        inner = States(job, self.splits, self.data_sha256, self.store, self.said, self.quiet, within=within)
+        return inner.after_all().model
+
+
+def build_seeded(model: Model, job: Job, seed: int) -> nn.Module:
+    """Return the untrained module, the same one for the same seed."""
+    import torch
+
+    torch.manual_seed(seed)
+    return model.build(job.data.card()).eval()
+
+
+def fresh_caller(function: str, artifacts: list[Artifact], *, threads: int, options: dict[str, Any]) -> Any:
+    """Call `module:function(sessions, **options)` in a new process with the artifacts opened there on demand."""
+    folders = [each.folder for each in artifacts]
+    question = {"function": function, "folders": folders, "threads": threads, "options": options}
+    return _fresh.call("fresh", question, threads=threads)
+
+
+def answer_fresh(asked: Path, answered: Path) -> int:
+    """(In the fresh process) call the function and write its value."""
+    import importlib
+
+    question = orjson.loads(asked.read_bytes())
+    module, _, name = question["function"].partition(":")
+    sessions: list[Callable[[], Any]] = [_opener(Path(folder), question["threads"]) for folder in question["folders"]]
+    return _answer(answered, lambda: getattr(importlib.import_module(module), name)(sessions, **question["options"]))
+
+
+def answer_card(asked: Path, answered: Path) -> int:
+    """(In the fresh process) build the model and write what it turns out to be."""
+    from dataclasses import asdict
+
+    question = orjson.loads(asked.read_bytes())
+
+    def describe() -> Any:
+        data = catalog.make("data", question["data"])
+        return asdict(catalog.make("zoo", question["model"]).described(data.card()))  # type: ignore[attr-defined]
+
+    return _answer(answered, describe)
+
+
+def _opener(folder: Path, threads: int) -> Callable[[], Any]:
+    return lambda: artifact.open_session(artifact.read(folder), threads)
+
+
+def _answer(answered: Path, ask: Callable[[], Any]) -> int:
+    try:
+        answer = {"value": ask()}
+    except WorkbenchError as error:
+        answer = {"error": error.message, "next": error.next_move}
+    answered.write_bytes(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+    return 0
