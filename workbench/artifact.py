@@ -45,7 +45,8 @@ def save(job: Job, card: ModelCard, state: State, splits: Splits, draft: Path) -
             f"the saved {job.format.name()} file disagrees with torch: gap {gap:.2e}, allowed {job.format.tolerance:.0e}",
             next_move="choose another format",
         )
-    np.savez(folder / "probe.npz", output=output, **{f"input_{name}": array for name, array in example.items()})
+    arrays: Any = {f"input_{name}": array for name, array in example.items()}
+    np.savez(folder / "probe.npz", output=output, **arrays)
     (folder / "load.py").write_text(job.format.load_script)
     recorder = f"{job.format.runtime[0]} {record['needs'][job.format.runtime[0]]}"
     record["precision"] = stored

@@ -5,13 +5,11 @@ from __future__ import annotations
 import importlib
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from workbench.errors import InvalidInput
 from workbench.params import build, describe, did_you_mean
 from workbench.part import FAMILIES, Part, class_matches_file
-
-P = TypeVar("P", bound=Part)
 
 
 @cache
@@ -72,7 +70,8 @@ def make(family: str, record: Any, *, where: str = "") -> Part:
 
 def _fill_nested(cls: type[Part], values: dict[str, Any], place: str) -> tuple[dict[str, Any], list[str]]:
     """Replace parameters that are parts themselves by their full records, so that hashes see every default."""
-    filled, problems = dict(values), []
+    filled = dict(values)
+    problems: list[str] = []
     for spec in describe(cls):
         value = filled.get(spec.name)
         if not spec.part or value is None or (isinstance(value, str) and value.startswith("run:")):

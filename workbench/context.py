@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from workbench.errors import WorkbenchError
 from workbench.machine import Quiet
@@ -49,7 +49,7 @@ class StepContext:
     def weights(self, model: nn.Module) -> list[tuple[str, Tensor]]:
         from workbench.train import prunable
 
-        return [(name, module.weight) for name, module in prunable(model)]
+        return [(name, cast("Tensor", module.weight)) for name, module in prunable(model)]
 
     def quantize(self, layer: str, how: Quantization) -> None:
         self.quantization[layer] = how
@@ -68,7 +68,7 @@ class StepContext:
         return self.build_model(ref)
 
 
-@dataclass(frozen=True)
+@dataclass
 class SavingContext:
     """The `ctx` of `Format.save` (see `part.SaveContext`)."""
 

@@ -11,7 +11,7 @@ import math
 import types
 import typing
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -38,6 +38,9 @@ def param(
     """Declare one parameter. `...` as default means required; `part` names the family of a nested part."""
     extra = {"unit": unit, "part": part}
     return Field(default, description=help, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
+
+
+P = TypeVar("P", bound="Params")
 
 
 class Params(BaseModel):
@@ -80,7 +83,7 @@ def describe(owner: type[Params]) -> tuple[ParamSpec, ...]:
     return tuple(_spec(name, field, hints[name]) for name, field in owner.model_fields.items())
 
 
-def build(owner: type[Params], values: dict[str, Any], *, where: str = "") -> Params:
+def build(owner: type[P], values: dict[str, Any], *, where: str = "") -> P:
     """Validate `values` and make an `owner`; raises InvalidInput that lists all problems with suggestions."""
     current = {owner.renamed.get(name, name): value for name, value in values.items()}
     try:

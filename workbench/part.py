@@ -214,6 +214,10 @@ class MeasureContext(Protocol):
 
     def predictions(self, split: str) -> np.ndarray:
         """Return the artifact's outputs on a split (computed once per run)."""
+        ...
+
+    def keep(self, file: str, **arrays: Any) -> str:
+        """Add arrays to `samples/<file>` of the run; returns that relative path for `samples_in`."""
 
     def say(self, text: str = "", *, done: int = 0, total: int = 0, unit: str = "") -> None: ...
 

@@ -99,7 +99,8 @@ def prunable(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def pruned_positions(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
     """List (weight, boolean mask of its exact zeros) for prunable layers that have any."""
-    pairs = [(module.weight, module.weight.detach() == 0) for _, module in prunable(model)]
+    weights: list[Any] = [module.weight for _, module in prunable(model)]
+    pairs = [(weight, weight.detach() == 0) for weight in weights]
     return [(weight, zero) for weight, zero in pairs if bool(zero.any())]
 
 

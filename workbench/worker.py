@@ -38,9 +38,10 @@ def carry_through(draft: Path, store: Store, said: Recorder, quiet: Quiet, resul
         card = final_card(job)
         saved = artifact.save(job, card, state, splits, draft)
     result["artifact"] = "artifact/"
+    related: Any = _relatives(draft, store)
     ctx = MeasuringContext(
         artifact=saved, data=splits, data_card=job.data.card(), folder=draft, seed=job.seed, recorder=said, quiet=quiet,
-        opener=artifact.open_session, caller=fresh_caller, **_relatives(draft, store),
+        opener=artifact.open_session, caller=fresh_caller, **related,
     )  # fmt: skip
     if state.controls:
         result["controls"] = _keep_controls(ctx, state.controls)

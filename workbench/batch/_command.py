@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.batch._declared import declared, from_text
+from workbench.batch.progress import VARIABLE
 from workbench.errors import InvalidInput, WorkbenchError
 
 if TYPE_CHECKING:
@@ -40,7 +43,6 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("output", type=Path, help="where the executed copy goes (.ipynb)")
     parser.add_argument("-p", dest="pairs", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="limit for the whole notebook")
-    parser.add_argument("--follow", type=Path, metavar="FILE", help="progress file that the notebook's work appends to")
     return parser
 
 
@@ -49,7 +51,11 @@ def _execute(options: argparse.Namespace, console: Console) -> None:
     from workbench.batch.execute import execute, read
 
     parameters = from_text(declared(read(options.notebook)), options.pairs)
-    with Follower(console, options.follow) as follower:
+    with (
+        tempfile.TemporaryDirectory(prefix="workbench-") as folder,
+        Follower(console, Path(folder, "told")) as follower,
+    ):
+        os.environ[VARIABLE] = str(follower.path)  # the kernel inherits it
         done = execute(
             options.notebook,
             options.output,

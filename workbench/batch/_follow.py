@@ -23,12 +23,12 @@ LINE_SECONDS = 5.0  # without a terminal: at most one line in so many seconds
 class Follower:
     """Shows, until left, which cell runs, how far the followed work is, what it does and how long it still takes."""
 
-    def __init__(self, console: Console, path: Path | None) -> None:
+    def __init__(self, console: Console, path: Path) -> None:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
         self.console = console
-        self.path = path  # None = nothing to follow but cells
-        self.offset = path.stat().st_size if path and path.exists() else 0  # older lines are of another time
+        self.path = path
+        self.offset = path.stat().st_size if path.exists() else 0  # older lines are of another time
         self.cell_line, self.step_line = "starting the kernel", ""
         self.done, self.total, self.unit, self.eta_s = 0.0, 0.0, "", None
         self.began, self.printed_at, self.printed = time.monotonic(), 0.0, ""
@@ -83,7 +83,7 @@ class Follower:
 
     def _read(self) -> None:
         """Take in the whole lines that are new; half a line waits for its end."""
-        if self.path is None or not self.path.exists():
+        if not self.path.exists():
             return
         with self.path.open("rb") as file:
             file.seek(self.offset)

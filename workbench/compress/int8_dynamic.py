@@ -33,9 +33,9 @@ class Int8Dynamic(Step):
     def run(self, model: nn.Module, ctx: Context) -> nn.Module:
         """Record how each linear layer is to be stored; the weights stay float until the format lowers them."""
         chosen = [name for name, weight in ctx.weights(model) if weight.ndim == 2 and name not in self.skip]
+        how = Quantization("dynamic", "int8", "uint8", "channel" if self.per_channel else "tensor", kind="linear")
         for name in chosen:
-            granularity = "channel" if self.per_channel else "tensor"
-            ctx.quantize(name, Quantization("dynamic", "int8", "uint8", granularity, kind="linear"))
+            ctx.quantize(name, how)
         if not chosen:
             raise WorkbenchError("int8_dynamic found no linear layer", next_move="use int8_static for convolutions")
         return model

@@ -12,6 +12,8 @@ from workbench.nouns import Examples, Splits
 if TYPE_CHECKING:
     import numpy as np
 
+PARTS = ("train", "validation", "calibration", "test")
+
 
 def by_index(examples: Examples, parts: dict[str, np.ndarray]) -> Splits:
     """Return the splits for index arrays named train, validation, calibration, test; raises when two overlap."""
@@ -77,14 +79,15 @@ def from_given(given: Mapping[str, Examples], *, seed: int) -> Splits:
     for name, index in stratified(classes, {"train": left, **cut}, seed=seed).items():
         parts[name] = given["train"].take(index)
     check_distinct(parts)
-    return Splits(**{name: parts[name] for name in ("train", "validation", "calibration", "test")})
+    return Splits(**{name: parts[name] for name in PARTS})
 
 
 def check_distinct(parts: Mapping[str, Examples]) -> None:
     """Raise InvalidInput when the same example, bit for bit, is in two parts."""
     owner: dict[bytes, str] = {}
     shared: dict[tuple[str, str], int] = {}
-    for name, examples in parts.items():
+    for name in PARTS:
+        examples = parts[name]
         arrays = [array.reshape(len(examples), -1) for _, array in sorted(examples.inputs.items())]
         for position in range(len(examples)):
             key = hashlib.sha256(b"".join(array[position].tobytes() for array in arrays)).digest()
@@ -105,4 +108,4 @@ def planned(given: Mapping[str, int]) -> dict[str, int]:
         if name not in given:
             counts[name] = max(1, given["train"] // 10)
             counts["train"] -= counts[name]
-    return {name: counts[name] for name in ("train", "validation", "calibration", "test")}
+    return {name: counts[name] for name in PARTS}

@@ -56,7 +56,7 @@ def in_bfloat16(model: nn.Module, quantization: Mapping[str, Quantization]) -> n
 
     from workbench.formats._casting import Casting
 
-    kept = [
+    kept: list[nn.Module] = [
         module
         for name, module in model.named_modules()
         if name not in quantization and isinstance(module, torch.nn.Linear | torch.nn.Conv2d)

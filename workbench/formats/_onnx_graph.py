@@ -34,6 +34,7 @@ def write(model: nn.Module, example: Mapping[str, np.ndarray], path: Path) -> No
             raise WorkbenchError(
                 f"ONNX can't express this model: {first_line}", next_move="choose format pt2"
             ) from error
+        assert exported is not None
         size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
         exported.save(str(path), external_data=size > LARGEST_SINGLE_FILE)
 

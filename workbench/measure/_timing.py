@@ -43,7 +43,8 @@ def interleaved(
 
 def calls_per_sample(session: Any, inputs: Mapping[str, np.ndarray]) -> int:
     """Warm up, and return how many calls fill one sample."""
-    took, started = [], time.perf_counter()
+    took: list[float] = []
+    started = time.perf_counter()
     while len(took) < 5 or time.perf_counter() - started < WARM_UP_SECONDS:
         before = time.perf_counter()
         session(inputs)
