@@ -20,8 +20,7 @@ help:
 	@echo "make lab    JupyterLab on the tour         make fix    format and lint     make clean  remove what was made"
 
 run: $(VENV)/.installed
-	@$(PY) -m workbench.batch.execute notebooks/20_compare.ipynb reports/tradeoffs.ipynb \
-		--follow runs/.study/tradeoffs.jsonl $(RUN_ARGS)
+	@$(PY) -m workbench.batch.execute notebooks/20_compare.ipynb reports/tradeoffs.ipynb $(RUN_ARGS)
 
 test: $(VENV)/.installed-all
 	@$(PY) tests/browser/ensure_browser.py
