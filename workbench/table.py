@@ -13,12 +13,14 @@ from workbench import catalog
 from workbench._where import parse
 from workbench.errors import InvalidInput
 from workbench.nouns import Measurement, Run
+from workbench.part import Part
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
 BYTES_PER_MB = 1_000_000
+AS_TRAINED = "as trained"
 
 
 class Column(NamedTuple):
@@ -32,6 +34,7 @@ COLUMNS: dict[str, Column] = {
     "run_id": Column(str, "name of the run"),
     "model": Column(str, "model and its parameters that are not the default"),
     "recipe": Column(str, "steps in order"),
+    "method": Column(str, "names of the steps that are more than training"),
     "format": Column(str, "format of the artifact"),
     "status": Column(str, "done, failed, cancelled or lost"),
     "artifact_bytes": Column(int, "bytes of the files needed to predict"),
@@ -114,6 +117,12 @@ def recipe_text(run: Run) -> str:
     return " → ".join(_words("compress", _key(step)) for step in steps) or "as it comes"
 
 
+def method_text(run: Run) -> str:
+    """Return what was done beyond plain training: the same text, whatever the parameters, for one kind of recipe."""
+    steps = run.job.get("steps") or ()
+    return " + ".join(filter(None, (_method(_key(step)) for step in steps))) or AS_TRAINED
+
+
 def error_text(run: Run) -> str | None:
     """Return what ended a run in one line; None when nothing did."""
     if not run.error:
@@ -134,7 +143,7 @@ def _row(run: Run) -> Row:
     form = run.job.get("format")
     found.update(
         run_id=run.run_id, job_id=run.job_id, status=run.status, parent=run.parent, reference=run.reference,
-        model=model_text(run), recipe=recipe_text(run), seed=run.job.get("seed"), error=error_text(run),
+        model=model_text(run), recipe=recipe_text(run), method=method_text(run), seed=run.job.get("seed"), error=error_text(run),
         format=form.get("use") if isinstance(form, dict) else form,
         started=run.started or None, seconds=seconds_text(run.started, run.ended),
     )  # fmt: skip
@@ -196,16 +205,31 @@ def _key(record: Any) -> str:
 @lru_cache(maxsize=20_000)
 def _words(family: str, key: str) -> str:
     """Return a part record in a few words; a part this version can't read is named as it was recorded."""
-    record = json.loads(key)
-    try:
-        part = catalog.make(family, record)
-    except InvalidInput:
-        return _as_recorded(record)
+    part = _part(family, key)
+    if part is None:
+        return _as_recorded(json.loads(key))
     if family == "compress":
         return part.describe()  # type: ignore[attr-defined]
     fresh = type(part).model_fields
     changed = [(name, value) for name, value in part.model_dump().items() if value != fresh[name].default]
     return " ".join([part.name(), *(f"{name}={value}" for name, value in changed)])
+
+
+@lru_cache(maxsize=20_000)
+def _method(key: str) -> str:
+    """Return the name of a step, empty for plain training."""
+    part = _part("compress", key)
+    if part is None:
+        return _as_recorded(json.loads(key)).split(" ")[0]
+    return "" if part.trains else part.name()  # type: ignore[attr-defined]
+
+
+def _part(family: str, key: str) -> Part | None:
+    """Make a recorded part; None when this version has no such part or can't read its parameters."""
+    try:
+        return catalog.make(family, json.loads(key))
+    except InvalidInput:
+        return None
 
 
 def _as_recorded(record: Any) -> str:

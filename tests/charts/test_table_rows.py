@@ -44,6 +44,14 @@ def test_model_and_recipe_are_said_in_words_with_parameters_that_are_not_the_def
     assert table.rows([deep])[0]["recipe"] == "as it comes"
 
 
+def test_a_method_is_the_steps_beyond_training_whatever_their_parameters() -> None:
+    steps = [({"use": "train"},), PRUNED, (*PRUNED, {"use": "train", "epochs": 3}, {"use": "int8_dynamic"})]
+    runs = [crafted_run(f"lenet_5-a{i}-01", steps=each) for i, each in enumerate(steps)]
+    assert [row["method"] for row in table.rows(runs)] == [
+        "as trained", "magnitude_prune", "magnitude_prune + int8_dynamic",
+    ]  # fmt: skip
+
+
 def test_ratio_and_percentile_come_from_the_same_threads_and_batch_as_the_median() -> None:
     run = crafted_run("lenet_5-aa-01", p50=0.05, ratio=(0.6, 0.5, 0.7))
     other = [
