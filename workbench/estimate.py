@@ -1,0 +1,132 @@
+"""What a model will cost, before anything runs: from its card alone, in microseconds, without torch.
+
+Parameters are counted exactly. The rest of a file (graph, names, scales' bookkeeping) and the time of a call are bands whose
+ends come from the figures below, which were read off saved artifacts of this workbench, and from measured ceilings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from workbench.nouns import Cost, Layer, ModelCard
+
+WIDTHS = {"float32": 4, "bfloat16": 2, "int8": 1}  # bytes of one weight
+ZEROS = (
+    "unstructured zeros change neither bytes nor milliseconds: a dense file stores each zero at full width and a dense "
+    "kernel multiplies by it; only nonzero_params falls (remove channels, or choose a format that codes zeros)"
+)
+NO_CEILINGS = "no latency band: this machine's ceilings aren't measured yet (workbench doctor)"
+
+
+@dataclass(frozen=True)
+class _FormatFigures:
+    """What a format adds: bytes of graph for each layer (low, high), and fixed ones; calls of overhead; resident bytes."""
+
+    layer_bytes: tuple[float, float]
+    fixed_bytes: tuple[float, float]
+    layer_calls: tuple[float, float]  # overhead of one layer, in smallest torch calls (ceiling call_us)
+    process_bytes: int  # a fresh process that has opened a tiny model
+    copies: float = 2.0  # resident bytes for one byte of artifact
+
+
+FIGURES = {
+    "onnx": _FormatFigures((1800, 3600), (200, 1200), (0.2, 1.5), 76_000_000),
+    "pt2": _FormatFigures((3800, 6600), (1500, 4000), (4.0, 35.0), 345_000_000),
+}
+STATIC_NODES = 1.25  # a QDQ graph has more nodes around each layer
+SCALE_BYTES = {
+    "int8 dynamic": 5,
+    "int8 static": 13,
+}  # per output channel: scale and zero point (static: the bias's too)
+
+
+def estimate(cards: Sequence[ModelCard], format_name: str, ceilings: Mapping[str, Any] | None = None) -> list[Cost]:
+    """Return the cost before the first step and after each one, for a batch of one on one thread.
+
+    `cards` is what `Job.cards` returns; `ceilings` what `workbench.ceilings.known` returns (None: no latency band).
+    """
+    return [_cost(card, format_name, ceilings) for card in cards]
+
+
+def artifact_band(card: ModelCard, format_name: str) -> tuple[int, int] | None:
+    """Return (fewest, most) bytes of the files needed to predict; None when the format's overhead isn't known."""
+    figures = FIGURES.get(format_name)
+    if figures is None:
+        return None
+    exact = dense_bytes(card) + _scale_bytes(card)
+    num_layers = len(_computing(card)) * (STATIC_NODES if card.precision == "int8 static" else 1)
+    low, high = (fixed + num_layers * each for fixed, each in zip(figures.fixed_bytes, figures.layer_bytes))
+    return round(exact + low), round(exact + high)
+
+
+def dense_bytes(card: ModelCard) -> int:
+    """Return the exact bytes of all parameters at the width they are stored with, zeros included."""
+    outside = card.num_params - sum(layer.num_params for layer in card.layers)
+    return outside * WIDTHS["float32"] + sum(_layer_bytes(layer) for layer in card.layers)
+
+
+def nonzero_params(card: ModelCard) -> int:
+    """Return the expected number of parameters that are not zero."""
+    return card.num_params - sum(round(layer.num_weights * (1 - layer.density)) for layer in card.layers)
+
+
+def _cost(card: ModelCard, format_name: str, ceilings: Mapping[str, Any] | None) -> Cost:
+    band, figures = artifact_band(card, format_name), FIGURES.get(format_name)
+    dense = dense_bytes(card)
+    size = (band[0] + band[1]) // 2 if band else dense
+    cost = Cost(size, dense, nonzero_params(card), card.macs)
+    notes = [_size_note(card, format_name, band)]
+    if figures:
+        cost = replace(cost, memory_bytes=round(figures.process_bytes + figures.copies * size))
+        notes.append("memory: a fresh process with the runtime and the weights; activations come on top")
+    if ceilings is None:
+        notes.append(NO_CEILINGS)
+    elif figures and card.macs is not None:
+        low, high = _latency_ms(card, figures, ceilings)
+        cost = replace(cost, latency_ms_low=low, latency_ms_high=high)
+    else:
+        notes.append(f"no latency band: {'operations aren’t known' if figures else f'{format_name} has no figures'}")
+    if any(layer.density < 1 for layer in card.layers):
+        notes.append(ZEROS)
+    return replace(cost, notes=tuple(notes))
+
+
+def _size_note(card: ModelCard, format_name: str, band: tuple[int, int] | None) -> str:
+    if band is None:
+        return f"bytes are those of the parameters alone: what {format_name} adds isn't known"
+    return (
+        f"artifact_bytes is the middle of {band[0]:,} to {band[1]:,}: parameters "
+        f"{'and scales ' if _scale_bytes(card) else ''}exact, graph estimated"
+    )
+
+
+def _computing(card: ModelCard) -> list[Layer]:
+    return [layer for layer in card.layers if layer.kind != "norm"]
+
+
+def _layer_bytes(layer: Layer) -> int:
+    """Weights at their stored width; int8 layers keep 4-byte biases, bfloat16 layers have 2-byte ones."""
+    width = WIDTHS[layer.precision]
+    biases = layer.num_params - layer.num_weights
+    return layer.num_weights * width + biases * (WIDTHS["float32"] if layer.precision == "int8" else width)
+
+
+def _scale_bytes(card: ModelCard) -> int:
+    per_channel = SCALE_BYTES.get(card.precision, 0)
+    return per_channel * sum(layer.weight_shape[0] for layer in card.layers if layer.precision == "int8")
+
+
+def _latency_ms(card: ModelCard, figures: _FormatFigures, ceilings: Mapping[str, Any]) -> tuple[float, float]:
+    """Roofline: at best every product runs at the peak, at worst at the rate of one row or of reading the weights."""
+    best = worst = 0.0
+    for layer in card.layers:
+        operations = 2 * (layer.macs or 0)
+        best += operations / (ceilings[f"{layer.precision}_gflops"] * 1e9)
+        reading = _layer_bytes(layer) / (ceilings["read_gb_per_s"] * 1e9) if layer.macs else 0.0
+        worst += max(operations / (ceilings[f"{layer.precision}_row_gflops"] * 1e9), reading)
+    call = ceilings["call_us"] * 1e-6
+    num_layers = len(_computing(card))
+    low, high = (call * (1 + num_layers * each) for each in figures.layer_calls)
+    return 1e3 * (low + best), 1e3 * (high + worst)
