@@ -82,7 +82,7 @@ class Store:
     def get(self, run_id: str) -> Run:
         """Return one finished run; raises InvalidInput when there is none, ArtifactError when its record is broken."""
         folder = self.root / run_id
-        if not run_id or Path(run_id).name != run_id or not folder.is_dir():
+        if not run_id or run_id.startswith(".") or Path(run_id).name != run_id or not folder.is_dir():
             raise InvalidInput([f"no run {run_id!r} in {self.root}"], next_move="workbench table lists the runs")
         return _read(folder)
 

@@ -1,0 +1,39 @@
+"""Fixtures for everybody: a store of one's own, a small trained job, and quiet test processes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def store(tmp_path: Path):  # noqa: ANN201
+    from workbench.store import Store
+
+    return Store(tmp_path / "runs")
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory):  # noqa: ANN201
+    """One store for a whole worker's session: trained prefixes are made once."""
+    from workbench.store import Store
+
+    return Store(tmp_path_factory.mktemp("shared") / "runs")
+
+
+def small_job(**changes):  # noqa: ANN003, ANN201
+    """Return a job that takes a second: LeNet-300-100 narrowed, one epoch, size only."""
+    from workbench.job import Job
+
+    record = {
+        "model": {"use": "lenet_300_100", "hidden_1": 16, "hidden_2": 8},
+        "data": {"use": "digits"},
+        "steps": [{"use": "train", "epochs": 1}],
+        "format": {"use": "onnx"},
+        "metrics": [{"use": "size"}],
+    }
+    return Job.from_json({**record, **changes})

@@ -1,0 +1,134 @@
+"""Who may import whom: the tables below are the architecture."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FAMILIES = {"zoo", "data", "compress", "formats", "measure", "launch"}
+
+# module or folder of workbench → what of workbench it may import. A family may also import its own `_helpers`.
+GROUND = {"errors", "params", "nouns"}
+FAMILY = GROUND | {"part", "reference"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "params": {"errors"},
+    "nouns": set(),
+    "part": GROUND,
+    "catalog": GROUND | {"part"},
+    "job": GROUND | {"part", "catalog"},
+    "reference": GROUND,
+    "_statistics": GROUND,
+    "_latency_ratio": GROUND | {"_statistics"},
+    "compare": GROUND | {"_statistics", "_latency_ratio", "_runs_compared", "_choice"},
+    "estimate": GROUND,
+    "train": GROUND,
+    "store": GROUND,
+    "machine": GROUND,
+    "recorder": GROUND,
+    "zoo": FAMILY,
+    "data": FAMILY,
+    "compress": FAMILY | {"train"},
+    "formats": FAMILY,
+    "measure": FAMILY | {"compare"},  # intervals
+    "launch": FAMILY,
+    "table": GROUND | {"_where", "part", "job", "catalog"},
+    "_where": GROUND,
+    "charts": GROUND | {"compare", "table"},
+}
+# The tier of bench: the path from a job to a run.
+BENCH = GROUND | {"part", "catalog", "job", "store", "machine", "recorder", "train", "launch", "prefix", "context"}
+BENCH |= {"artifact", "describe", "worker", "bench"}
+for name in ("prefix", "context", "artifact", "describe", "worker", "bench"):
+    MAY_IMPORT[name] = BENCH
+# What people call: may use everything below, but not each other's insides.
+TOP = BENCH | {"compare", "_statistics", "estimate", "table", "_where", "charts"}
+
+
+def modules() -> list[Path]:
+    return sorted((ROOT / "workbench").rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(ROOT / "workbench").with_suffix("").parts
+    return parts[0]
+
+
+def imported(path: Path) -> set[str]:
+    """Return the dotted names that a file imports, at any depth of its code; type-checking blocks do not count."""
+    tree = ast.parse(path.read_text())
+    skipped = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        for node in itertools.chain.from_iterable(ast.walk(each) for each in block.body)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_its_room_may(path: Path) -> None:
+    own = room(path)
+    allowed = MAY_IMPORT.get(own)
+    for name in imported(path):
+        if not name.startswith("workbench."):
+            continue
+        other = name.split(".")[1]
+        if other in ("__version__", own):
+            continue
+        if allowed is not None:
+            assert other in allowed, f"{own} may not import {other}"
+        if own in FAMILIES:
+            assert other not in FAMILIES, f"families never import each other: {own} → {other}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_library_never_imports_jupyter(path: Path) -> None:
+    kernel_side = {"ipywidgets", "IPython", "jupyterlab", "ipykernel", "anywidget", "widgets"}
+    roots = {name.split(".")[0] for name in imported(path)}
+    assert not roots & kernel_side
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_papermill_is_imported_in_batch_only(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imported(path)}
+    assert "papermill" not in roots or room(path) == "batch"
+
+
+def test_a_lower_room_never_imports_a_higher_one() -> None:
+    """The table itself has no cycle apart from the one tier that it names."""
+    for name in GROUND | FAMILIES | {"part", "catalog", "job", "compare", "estimate", "train", "store"}:
+        assert not MAY_IMPORT[name] & {"bench", "worker", "charts", "report", "cli", "study"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_import_is_tried(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Try):
+            caught = " ".join(ast.unparse(handler.type) for handler in node.handlers if handler.type)
+            imports = any(isinstance(inner, ast.Import | ast.ImportFrom) for inner in node.body)
+            assert not (imports and "ImportError" in caught), "absence is data: declare `requires`"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_broad_except_stands_only_where_everything_is_recorded(path: Path) -> None:
+    broad = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
+        and not any(isinstance(inner, ast.Raise) for inner in ast.walk(node))  # tidying up and raising on is fine
+    ]
+    assert not broad or path.name in ("bench.py", "cli.py"), f"lines {broad}"

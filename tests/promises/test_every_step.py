@@ -1,0 +1,97 @@
+"""What holds for every step, also with every format that it can be combined with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.promises._every import FORMATS, STEPS, carried_out_here, record_of, small_job
+from tests.promises._stranger import open_as_a_stranger
+from workbench import catalog
+from workbench.artifact import largest_gap, open_session, read
+from workbench.nouns import Run
+from workbench.part import Step
+from workbench.store import Store
+
+every_step = pytest.mark.parametrize("name", STEPS)
+
+
+def plan(name: str, folder: Path, format_name: str) -> Any:
+    return small_job(record_of("compress", name, folder), format={"use": format_name})
+
+
+def refused(name: str, folder: Path, format_name: str) -> list[str]:
+    from workbench.describe import model_card
+
+    job = plan(name, folder, format_name)
+    return job.why_not(model_card(job))
+
+
+@every_step
+def test_reasons_are_words_and_no_weights_are_needed(name: str, tmp_path: Path) -> None:
+    step = catalog.make("compress", record_of("compress", name, tmp_path))
+    assert isinstance(step, Step)
+    job = small_job()
+    card = job.model.card(job.data.card())
+    reasons = step.why_not(card)
+    assert isinstance(reasons, list)
+    assert all(isinstance(reason, str) and len(reason) > 8 for reason in reasons)
+    assert step.preview(card).inputs == card.inputs
+    assert step.describe()
+
+
+@every_step
+def test_some_format_can_hold_its_result(name: str, tmp_path: Path) -> None:
+    refusals = {format_name: refused(name, tmp_path, format_name) for format_name in FORMATS}
+    assert any(not reasons for reasons in refusals.values()), refusals
+
+
+@every_step
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_its_artifact_opens_for_a_stranger_and_gives_the_recorded_output(
+    name: str, format_name: str, tmp_path: Path, shared_store: Store
+) -> None:
+    if reasons := refused(name, tmp_path, format_name):
+        assert all(len(reason) > 8 for reason in reasons)
+        return
+    run = carried_out_here(plan(name, tmp_path, format_name), shared_store)
+    assert run.status == "done", (run.error or {}).get("traceback")
+    artifact = read(Path(run.folder) / run.artifact)
+    ended = open_as_a_stranger(artifact)
+    assert ended.returncode == 0, ended.stderr
+    assert "gap to the recorded output" in ended.stdout
+
+
+@every_step
+def test_it_changes_something(name: str, tmp_path: Path, shared_store: Store) -> None:
+    """Either the outputs or what is stored differ from the same model without the step."""
+    usable = [format_name for format_name in FORMATS if not refused(name, tmp_path, format_name)]
+    with_step = carried_out_here(plan(name, tmp_path, usable[0]), shared_store)
+    without = carried_out_here(small_job(format={"use": usable[0]}), shared_store)
+    assert _output_gap(with_step, without) > 0 or _stored(with_step) != _stored(without)
+
+
+def _stored(run: Run) -> Any:
+    return read(Path(run.folder) / run.artifact).card["precision"]
+
+
+def _output_gap(one: Run, other: Run) -> float:
+    import numpy as np
+
+    artifacts = [read(Path(run.folder) / run.artifact) for run in (one, other)]
+    with np.load(Path(artifacts[0].folder) / "probe.npz") as probe:
+        inputs = {each["name"]: probe[f"input_{each['name']}"] for each in artifacts[0].card["inputs"]}
+    outputs = [open_session(artifact)(inputs)["logits"] for artifact in artifacts]
+    return largest_gap(*outputs)
+
+
+@every_step
+def test_the_same_job_twice_gives_the_same_weights(name: str, tmp_path: Path) -> None:
+    """Seeds come from the job alone: two stores that know nothing of each other agree."""
+    usable = [format_name for format_name in FORMATS if not refused(name, tmp_path, format_name)]
+    job = plan(name, tmp_path, usable[0])
+    runs = [carried_out_here(job, Store(tmp_path / place)) for place in ("one", "two")]
+    assert [run.status for run in runs] == ["done", "done"]
+    assert _output_gap(*runs) == 0.0
