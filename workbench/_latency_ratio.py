@@ -1,20 +1,27 @@
-"""The ratio of two latencies from interleaved samples: its median, an honest interval, and whether it is noise."""
+"""The ratio of two latencies: its median, an honest interval, and whether it is noise.
+
+Only times that were taken alternately in one process make a ratio; never the times of two separate runs.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from workbench._statistics import SAME
-from workbench.errors import InvalidInput
+from workbench import _samples
+from workbench.errors import ArtifactError, InvalidInput
+from workbench.nouns import Measurement, Run
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-RESAMPLES = 1000
+RESAMPLES = 2000
+NEVER = "never measured together: use --measure"
+RatioVerdict = Literal["faster", "slower", "cannot be told apart"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +34,18 @@ class Ratio:
     ratio_of_minima: float  # cross-check: the least disturbed sample of each
     restarts: int
     pairs: int  # per restart
-    verdict: Literal["faster", "slower", "cannot be told apart"]
+    verdict: RatioVerdict
     interval: str  # how lo and hi were made
+
+
+@dataclass(frozen=True)
+class LatencyComparison:
+    """b's time over a's, and how it is known."""
+
+    how: str  # measured together | through RUN | never measured together: … (with the reason)
+    ratio: Ratio | None = None
+    measured_alone: bool | None = None  # None: not known
+    note: str = ""
 
 
 def ratio_interval(this: ArrayLike, other: ArrayLike, *, seed: int = 0) -> Ratio:
@@ -47,18 +64,8 @@ def ratio_interval(this: ArrayLike, other: ArrayLike, *, seed: int = 0) -> Ratio
         middle, half = _student(np.median(logs, axis=1))
         lo, hi = min(lo, middle - half), max(hi, middle + half)
         interval = "bootstrap95 of median, at least t95 over restarts"
-    verdict: Literal["faster", "slower", "cannot be told apart"] = "cannot be told apart"
-    if not lo <= 0 <= hi:
-        verdict = "faster" if centre < 0 else "slower"
-    return Ratio(
-        math.exp(centre),
-        math.exp(lo),
-        math.exp(hi),
-        float(np.min(this) / np.min(other)),
-        *logs.shape,
-        verdict,
-        interval,
-    )
+    minima = float(np.min(this) / np.min(other))
+    return _ratio(centre, lo, hi, minima, logs.shape[0], logs.shape[1], interval)
 
 
 def quotient(this: Ratio, other: Ratio) -> Ratio:
@@ -71,13 +78,69 @@ def quotient(this: Ratio, other: Ratio) -> Ratio:
     centre = log["ratio"] - base["ratio"]
     lo = centre - math.hypot(log["ratio"] - log["lo"], base["hi"] - base["ratio"])
     hi = centre + math.hypot(log["hi"] - log["ratio"], base["ratio"] - base["lo"])
-    verdict: Literal["faster", "slower", "cannot be told apart"] = "cannot be told apart"
-    if not lo <= 0 <= hi:
-        verdict = "faster" if centre < 0 else "slower"
-    return Ratio(
-        math.exp(centre), math.exp(lo), math.exp(hi), this.ratio_of_minima / other.ratio_of_minima,
-        min(this.restarts, other.restarts), min(this.pairs, other.pairs), verdict, "of two ratios, added in quadrature",
-    )  # fmt: skip
+    minima = this.ratio_of_minima / other.ratio_of_minima
+    restarts, pairs = min(this.restarts, other.restarts), min(this.pairs, other.pairs)
+    return _ratio(centre, lo, hi, minima, restarts, pairs, "of two ratios, added in quadrature")
+
+
+def _ratio(centre: float, lo: float, hi: float, minima: float, restarts: int, pairs: int, interval: str) -> Ratio:
+    """Make a Ratio from logarithms."""
+    verdict: RatioVerdict = "cannot be told apart" if lo <= 0 <= hi else "faster" if centre < 0 else "slower"
+    return Ratio(math.exp(centre), math.exp(lo), math.exp(hi), minima, restarts, pairs, verdict, interval)
+
+
+def latency(a: Run, b: Run, together: tuple[Any, Any] | None = None) -> LatencyComparison:
+    """Return b / a, from `together` (times of a, of b), from one run that timed both, or through a common third."""
+    if together is not None:
+        return LatencyComparison("measured together", ratio_interval(together[1], together[0]))
+    if a.run_id == b.run_id:
+        return LatencyComparison("the same run")
+    try:
+        times_a, times_b = _times(a), _times(b)
+    except ArtifactError as error:
+        return LatencyComparison(NEVER, note=error.message)
+    for run, times in ((b, times_b), (a, times_a)):
+        if a.run_id in times and b.run_id in times:
+            return _with_note("measured together", ratio_interval(times[b.run_id], times[a.run_id]), [run])
+    common = [run_id for run_id in times_b if run_id in times_a]
+    if not common:
+        return LatencyComparison(NEVER)
+    if different := _different_conditions(a, b):
+        return LatencyComparison(NEVER, note=different)
+    third = common[0]
+    ratio = quotient(
+        ratio_interval(times_b[b.run_id], times_b[third]), ratio_interval(times_a[a.run_id], times_a[third])
+    )
+    return _with_note(f"through {third}, timed with each of them", ratio, [a, b])
+
+
+def _times(run: Run) -> dict[str, Any]:
+    """Return run id → (restarts, pairs) times of everything that was timed in a run, its parent before its reference."""
+    kept = _samples.arrays(run, "latency.npz")
+    roles = {"parent_ms": run.parent, "reference_ms": run.reference, "this_ms": run.run_id}
+    return {run_id: kept[name] for name, run_id in roles.items() if run_id and name in kept}
+
+
+def _conditions(run: Run) -> Mapping[str, Any]:
+    measured: Measurement | None = run.get("latency_ms_p50")
+    return measured.conditions if measured else {}
+
+
+def _different_conditions(a: Run, b: Run) -> str:
+    """Return what makes two ratios to one third incomparable; empty when nothing does."""
+    of_a, of_b = _conditions(a), _conditions(b)
+    different = [f"{name} {of_a.get(name)} and {of_b.get(name)}" for name in ("threads", "batch")
+                 if of_a.get(name) != of_b.get(name)]  # fmt: skip
+    if a.machine.get("cpu") != b.machine.get("cpu"):
+        different.append(f"on {a.machine.get('cpu')} and {b.machine.get('cpu')}")
+    return f"timed under different conditions: {', '.join(different)}" if different else ""
+
+
+def _with_note(how: str, ratio: Ratio, timed_in: list[Run]) -> LatencyComparison:
+    told = [_conditions(run).get("measured_alone") for run in timed_in]
+    alone = None if None in told else all(told)
+    note = "" if alone is not False else "something else ran while it was timed"
+    return LatencyComparison(how, ratio, alone, note)
 
 
 def _checked(samples: ArrayLike, shape: tuple[int, ...] | None = None) -> np.ndarray:

@@ -19,7 +19,6 @@ from workbench.errors import InvalidInput
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-SAME = "cannot be told apart"
 Verdict = Literal["b is better", "b is worse", "cannot be told apart"]
 TWO_SIDED_95 = NormalDist().inv_cdf(0.975)
 ONE_SIDED_95 = NormalDist().inv_cdf(0.95)
@@ -56,6 +55,19 @@ class NonInferiority:
     verdict: Literal["shown", "not shown"]
 
 
+@dataclass(frozen=True)
+class PairedPerplexity:
+    """Perplexity of b over that of a on the same text, as a change: 0.01 is one per cent worse."""
+
+    change: float  # perplexity of b / perplexity of a − 1
+    lo: float
+    hi: float
+    bound: float  # with one-sided 95 % confidence the true change is below this
+    n: int  # sequences
+    verdict: Verdict
+    interval: str = "t95 over sequences"
+
+
 def wilson(k: int, n: int) -> tuple[float, float]:
     """Return the 95 % Wilson score interval of the share k/n."""
     if not 0 <= k <= n or n < 1:
@@ -76,25 +88,45 @@ def paired_accuracy(correct_a: ArrayLike, correct_b: ArrayLike) -> PairedAccurac
     lo, hi = tango_bound(only_a, only_b, n, -TWO_SIDED_95), tango_bound(only_a, only_b, n, TWO_SIDED_95)
     p_value = mcnemar(only_a, only_b)
     differs = p_value < 0.05 and not lo <= 0 <= hi
-    verdict: Verdict = SAME if not differs else "b is better" if only_b > only_a else "b is worse"  # type: ignore[assignment]
+    verdict: Verdict = "b is better" if only_b > only_a else "b is worse"
     return PairedAccuracy(
         both=both, only_a=only_a, only_b=only_b, neither=n - both - only_a - only_b,
-        difference=(only_b - only_a) / n, lo=lo, hi=hi, p_value=p_value, verdict=verdict,
+        difference=(only_b - only_a) / n, lo=lo, hi=hi, p_value=p_value,
+        verdict=verdict if differs else "cannot be told apart",
     )  # fmt: skip
 
 
 def non_inferior(correct_ref: ArrayLike, correct_new: ArrayLike, margin: float) -> NonInferiority:
     """Say whether new loses less than `margin` (a share: 0.01 is one point) of accuracy on the same examples."""
-    if not 0 < margin < 1:
-        raise InvalidInput([f"margin is a share in 0 < margin < 1 (0.01 is one point), given {margin!r}"])
+    if not 0 <= margin < 1:
+        raise InvalidInput([f"margin is a share in 0 ≤ margin < 1 (0.01 is one point), given {margin!r}"])
     only_ref, only_new, _, n = _table(correct_ref, correct_new)
     bound = tango_bound(only_ref, only_new, n, -ONE_SIDED_95)
     verdict: Literal["shown", "not shown"] = "shown" if bound > -margin else "not shown"
     return NonInferiority((only_new - only_ref) / n, bound, margin, n, verdict)
 
 
+def paired_perplexity(nll_a: ArrayLike, nll_b: ArrayLike, num_tokens: ArrayLike) -> PairedPerplexity:
+    """Compare two language models by the negative log likelihood (nats, summed) of each of the same sequences, (n,).
+
+    Sequences, not tokens, are independent: the standard error is that of a ratio estimator over sequences
+    (Cochran, Sampling Techniques, 3rd ed., eq. 6.13).
+    """
+    from scipy.special import stdtrit
+
+    gaps, tokens = np.asarray(nll_b, float) - np.asarray(nll_a, float), np.asarray(num_tokens, float)
+    if gaps.shape != tokens.shape or gaps.ndim != 1 or len(gaps) < 2 or tokens.sum() <= 0:
+        raise InvalidInput([f"perplexities are paired over two sequences or more, given {gaps.shape}, {tokens.shape}"])
+    n, mean = len(gaps), gaps.sum() / tokens.sum()
+    error = math.sqrt(n / (n - 1) * ((gaps - mean * tokens) ** 2).sum()) / tokens.sum()
+    two, one = stdtrit(n - 1, 0.975) * error, stdtrit(n - 1, 0.95) * error
+    lo, hi, bound = (math.expm1(end) for end in (mean - two, mean + two, mean + one))
+    verdict: Verdict = "cannot be told apart" if lo <= 0 <= hi else "b is better" if mean < 0 else "b is worse"
+    return PairedPerplexity(math.expm1(mean), lo, hi, bound, n, verdict)
+
+
 def examples_needed(margin: float) -> int:
-    """Return how many examples can show a loss below `margin` at all: with fewer, not even equal answers do."""
+    """Return how many examples can show a loss below `margin` (> 0) at all: with fewer, not even equal answers do."""
     return math.floor(ONE_SIDED_95**2 * (1 - margin) / margin) + 1
 
 
