@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -14,15 +15,15 @@ if TYPE_CHECKING:
 VARIABLE = "WORKBENCH_PROGRESS_FILE"  # set by `python -m workbench.batch.execute` for the kernel it starts
 
 
-def tell_runner(progress: Progress) -> None:
-    """Append where a study stands; does nothing when no runner asked for it."""
+def tell_runner(*records: Mapping[str, Any]) -> None:
+    """Append records in the form of a run's events; does nothing when no runner asked for them."""
     path = os.environ.get(VARIABLE)
     if path:
         with Path(path).open("ab") as file:
-            file.write(b"".join(orjson.dumps(line) + b"\n" for line in lines(progress)))
+            file.write(b"".join(orjson.dumps(record) + b"\n" for record in records))
 
 
-def lines(progress: Progress) -> list[dict]:
+def study_lines(progress: Progress) -> list[dict[str, Any]]:
     """Return one record for the whole and one for the last word of each running worker."""
     whole = {"done": progress.done, "total": progress.total, "unit": "runs", "eta_s": progress.eta_seconds}
     wanted = ("part", "text", "done", "total", "unit")
