@@ -117,6 +117,12 @@ def recipe_text(run: Run) -> str:
     return " → ".join(_words("compress", _key(step)) for step in steps) or "as it comes"
 
 
+def change_text(run: Run) -> str:
+    """Return the steps beyond plain training in a few words: the short form of a recipe, for labels."""
+    keys = [_key(step) for step in run.job.get("steps") or ()]
+    return " + ".join(_words("compress", key) for key in keys if _method(key)) or AS_TRAINED
+
+
 def method_text(run: Run) -> str:
     """Return what was done beyond plain training: the same text, whatever the parameters, for one kind of recipe."""
     steps = run.job.get("steps") or ()

@@ -12,15 +12,16 @@ from packaging.requirements import Requirement
 
 from workbench.nouns import Artifact
 
-# Refuses every top-level package that belongs to a distribution outside the allowed ones.
+# Makes every top-level package outside the allowed distributions look as if it were not installed.
 HOOK = """
 import json, runpy, sys
 refused = set(json.loads(sys.argv[1]))
 class Customs:
+    def __init__(self, finder):
+        self.finder = finder
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in refused:
-            raise ModuleNotFoundError(f"{name} is not part of the format's own library", name=name)
-sys.meta_path.insert(0, Customs())
+        return None if name.split(".")[0] in refused else self.finder.find_spec(name, path, target)
+sys.meta_path[:] = [Customs(finder) for finder in sys.meta_path]
 sys.argv = [sys.argv[2]]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

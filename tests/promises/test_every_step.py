@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.promises._every import FORMATS, STEPS, carried_out_here, record_of, small_job
-from tests.promises._stranger import open_as_a_stranger
+from tests.promises._stranger import HOOK, open_as_a_stranger, refused_packages
 from workbench import catalog
 from workbench.artifact import largest_gap, open_session, read
 from workbench.nouns import Run
@@ -95,3 +98,12 @@ def test_the_same_job_twice_gives_the_same_weights(name: str, tmp_path: Path) ->
     runs = [carried_out_here(job, Store(tmp_path / place)) for place in ("one", "two")]
     assert [run.status for run in runs] == ["done", "done"]
     assert _output_gap(*runs) == 0.0
+
+
+def test_the_customs_refuse_what_is_installed_but_not_needed() -> None:
+    """The check itself can fail: pandas is installed here, and a stranger must not see it."""
+    refused = json.dumps(sorted(refused_packages(("numpy", "onnxruntime"))))
+    for package, expected in (("pandas", 1), ("workbench", 1), ("onnxruntime", 0)):
+        code = HOOK.replace('runpy.run_path(sys.argv[0], run_name="__main__")', f"import {package}")
+        ended = subprocess.run([sys.executable, "-I", "-c", code, refused, "x"], capture_output=True, text=True)
+        assert ended.returncode == expected, (package, ended.stderr)

@@ -31,7 +31,7 @@ class PythonDataset(Data):
     options: dict[str, Any] = param({}, help="Keyword arguments for the function")
     labels: list[str] = param([], help="Names of the classes, in the order of their numbers; empty = 0, 1, 2 …")
     num_classes: int | None = param(
-        None, help="Classes, or vocabulary size; none = one more than the largest target", ge=1
+        None, help="Classes, or vocabulary size; none = one more than the largest target", ge=1, le=10_000_000
     )
     split_seed: int = param(0, help="Seed of the split", ge=0, le=2**31 - 1)
 

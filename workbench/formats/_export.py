@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -36,8 +37,10 @@ def export(model: nn.Module, example: Mapping[str, np.ndarray]) -> Any:
 
 
 def _free_batch(model: nn.Module, example: Mapping[str, Any], batch: Any) -> Any:
-    """Name the batch axis of each input; a forward that takes *args gets one tuple."""
-    return tuple({0: batch} for _ in example)
+    """Name the batch axis of each input; a forward that takes *inputs wants them as one tuple."""
+    each = tuple({0: batch} for _ in example)
+    kinds = {parameter.kind for parameter in inspect.signature(model.forward).parameters.values()}
+    return (each,) if inspect.Parameter.VAR_POSITIONAL in kinds else each
 
 
 def input_names(folder: Path) -> list[str]:
