@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "launch": FAMILY,
     "table": GROUND | {"_where", "part", "job", "catalog"},
     "_where": GROUND,
-    "charts": GROUND | {"compare", "table"},
+    "charts": GROUND | {"compare", "_samples", "table"},
 }
 # The tier of bench: the path from a job to a run.
 BENCH = GROUND | {"part", "catalog", "job", "store", "machine", "recorder", "train", "launch", "prefix", "context"}
