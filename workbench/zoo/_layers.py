@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workbench.nouns import DataCard, Layer, TensorSpec
+from workbench.part import Model
 
 
 def linear(name: str, num_inputs: int, num_outputs: int, *, positions: int = 1, bias: bool = True) -> Layer:
@@ -36,6 +37,17 @@ def count(layers: tuple[Layer, ...]) -> int:
 def logits(data: DataCard) -> tuple[TensorSpec, ...]:
     """The output of a classifier on `data`."""
     return (TensorSpec("logits", "float32", ("batch", data.num_classes)),)
+
+
+def not_images(model: Model, data: DataCard) -> list[str]:
+    """Return reasons why a model that takes one input of pictures can't take `data`."""
+    reasons = Model.why_not(model, data)
+    shapes = {spec.name: spec.shape for spec in data.inputs}
+    if not reasons and (list(shapes) != ["pixels"] or len(shapes["pixels"]) != 4):
+        reasons.append(
+            f"{model.name()} takes one input, pixels (batch, channels, height, width); {data.name} has {shapes}"
+        )
+    return reasons
 
 
 def image_shape(data: DataCard) -> tuple[int, int, int]:

@@ -23,6 +23,9 @@ class LeNet300100(Model):
     hidden_1: int = param(300, help="Width of the first hidden layer", unit="units", ge=1, le=4096)
     hidden_2: int = param(100, help="Width of the second hidden layer", unit="units", ge=1, le=4096)
 
+    def why_not(self, data: DataCard) -> list[str]:
+        return _layers.not_images(self, data)
+
     def _widths(self, data: DataCard) -> list[int]:
         channels, height, width = _layers.image_shape(data)
         return [channels * height * width, self.hidden_1, self.hidden_2, data.num_classes]

@@ -25,7 +25,7 @@ class LeNet5(Model):
     hidden: int = param(500, help="Width of the hidden linear layer", unit="units", ge=1, le=4096)
 
     def why_not(self, data: DataCard) -> list[str]:
-        reasons = super().why_not(data)
+        reasons = _layers.not_images(self, data)
         if not reasons and min(_layers.image_shape(data)[1:]) < 4:
             reasons.append(f"images must be at least 4 × 4, {data.name} has {_layers.image_shape(data)[1:]}")
         return reasons
