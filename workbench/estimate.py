@@ -90,7 +90,7 @@ def _cost(card: ModelCard, format_name: str, ceilings: Mapping[str, Any] | None)
         notes.append(f"no latency band: {'operations aren’t known' if figures else f'{format_name} has no figures'}")
     if any(layer.density < 1 for layer in card.layers):
         notes.append(ZEROS)
-    return replace(cost, notes=tuple(notes))
+    return replace(cost, notes=(*notes, *card.notes))
 
 
 def _size_note(card: ModelCard, format_name: str, band: tuple[int, int] | None) -> str:

@@ -1,0 +1,229 @@
+"""The command line over all of it. Exit codes: 0 done, 1 failed, 2 bad input.
+
+Everything a command needs is imported inside it, so that `workbench parts` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from workbench import _cli_results
+from workbench._cli_options import (
+    HERE,
+    Data,
+    Format,
+    JobFile,
+    Json,
+    Metrics,
+    Model,
+    Seed,
+    Step,
+    Store,
+    exit_unless,
+)
+from workbench.errors import Cancelled, WorkbenchError
+
+
+class _Commands(typer.core.TyperGroup):
+    """Turns every WorkbenchError into words and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            error: WorkbenchError = Cancelled("stopped", next_move="run the same again: finished steps are kept")
+        except WorkbenchError as caught:
+            error = caught
+        from workbench._cli_text import error_text
+
+        typer.echo(error_text(error), err=True)
+        raise typer.Exit(error.exit_code)
+
+
+app = typer.Typer(
+    cls=_Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Compress, measure and compare models. Exit codes: 0 done, 1 failed, 2 bad input.",
+)  # fmt: skip
+
+
+@app.callback()
+def _always(
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an unexpected error came from")] = False,
+) -> None:
+    """Compress, measure and compare models. Exit codes: 0 done, 1 failed, 2 bad input."""
+
+
+@app.command()
+def parts(
+    family: Annotated[str | None, typer.Argument(help="zoo, data, compress, formats, measure or launch")] = None,
+    json: Json = False,
+) -> None:
+    """List what can be picked, and its parameters.
+
+    \b
+    --json: {"schema", "families": {FAMILY: [{"name", "title", "help", "source", "missing": [reasons], "parameters":
+      [{"name", "kind", "default", "help", "unit", "choices", "ge", "gt", "le", "lt", "part", "optional", "required"}]}]}}
+    """
+    from workbench import _cli_pages as pages
+    from workbench._cli_text import say_json
+
+    found = pages.parts_record(family)
+    if json:
+        say_json({"families": found})
+    else:
+        pages.say_parts(found, in_full=family is not None)
+
+
+@app.command()
+def run(
+    job_file: JobFile = None, model: Model = None, data: Data = None, step: Step = None, format: Format = None,
+    metrics: Metrics = None, seed: Seed = None, store: Store = HERE,
+    again: Annotated[bool, typer.Option("--again", help="Make another run even when one is done")] = False,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Carry out one job: its parent and reference first, then train, compress, save, measure.
+
+    \b
+    Nested values are dotted:  --step 'distill teacher.use=resnet teacher.depth=18'  or  teacher=run:RUN_ID
+    --json: the run record (run.json: run_id, job_id, status, error, job, versions, machine, cpu_seconds, measurements:
+      [{name, unit, better, value, lo, hi, interval, k, n, samples_in, conditions}], artifact, …) and "folder"
+    """
+    from workbench import _cli_pages as pages
+    from workbench import bench
+    from workbench._cli_input import job_from
+    from workbench._cli_progress import RunProgress
+    from workbench._cli_text import say_json
+    from workbench.store import Store as RunStore
+
+    job = job_from(job_file, model=model, data=data, steps=step, format=format, metrics=metrics, seed=seed)
+    with RunProgress() as progress:
+        done = bench.carry_out(job, RunStore(store), again=again, on_event=progress)
+    if json:
+        say_json({**done.to_json(), "folder": done.folder})
+    else:
+        pages.say_run(done)
+    exit_unless(done.status == "done")
+
+
+@app.command()
+def estimate(
+    job_file: JobFile = None, model: Model = None, data: Data = None, step: Step = None, format: Format = None,
+    metrics: Metrics = None, seed: Seed = None, json: Json = False,
+) -> None:  # fmt: skip
+    """Say what each step of a job will do to bytes, operations, latency and memory, before anything runs.
+
+    \b
+    --json: {"schema", "job_id", "format", "steps": [{"after", "precision", "artifact_bytes", "dense_bytes",
+      "nonzero_params", "macs", "latency_ms_low", "latency_ms_high", "memory_bytes", "notes"}]}; null = not known
+    """
+    from workbench import _cli_pages as pages
+    from workbench import bench, ceilings
+    from workbench._cli_input import job_from
+    from workbench._cli_text import say_json
+    from workbench.describe import model_card
+    from workbench.estimate import estimate as costs_of
+
+    job = job_from(job_file, model=model, data=data, steps=step, format=format, metrics=metrics, seed=seed)
+    bench.check(job)
+    card = model_card(job)
+    cards = job.cards(card)
+    costs = costs_of(cards, job.format.name(), ceilings.known())
+    if json:
+        say_json(pages.estimate_record(job, cards, costs))
+    else:
+        pages.say_estimate(job, cards, costs)
+
+
+for _command in (_cli_results.table, _cli_results.show, _cli_results.compare, _cli_results.choose):
+    app.command()(_command)
+
+
+@app.command()
+def study(
+    file: Annotated[str, typer.Argument(metavar="FILE.yaml", help="A study file, or the name of a shipped one")],
+    store: Store = HERE,
+    workers: Annotated[int, typer.Option(min=1, help="Jobs that run side by side")] = 2,
+    json: Json = False,
+) -> None:
+    """Carry out many recipes on one or several models; what is done already is not done again.
+
+    The keys of a study file: name, title, data, format, metrics, seeds, train (steps in front of every recipe), models
+    (NAME: a part, or {model, train, further parts that recipes call $NAME}), recipes (NAME: {steps, format: a format, a
+    list or `fastest`, model, train, metrics, only}). Shipped: tradeoffs, quick.
+
+    \b
+    --json: {"schema", "name", "runs": [{"run_id", "job_id", "model", "recipe", "format", "status", "error"}]}
+    """
+    from workbench import _cli_pages as pages
+    from workbench import study as studies
+    from workbench._cli_progress import StudyProgress
+    from workbench._cli_text import say_json
+    from workbench.store import Store as RunStore
+
+    read = studies.read_study(file)
+    labels = studies.labels(read)
+    with StudyProgress(labels) as progress:
+        runs = studies.carry_out_study(read, RunStore(store), workers=workers, on_event=progress)
+    if json:
+        say_json({"name": read.name, "runs": pages.study_rows(runs, labels)})
+    else:
+        pages.say_study(runs, labels, store)
+    exit_unless(all(each.status == "done" for each in runs))
+
+
+@app.command()
+def doctor(
+    store: Store = HERE,
+    again: Annotated[bool, typer.Option("--again", help="Measure the ceilings anew")] = False,
+    json: Json = False,
+) -> None:
+    """Look at this machine and installation; measure what one thread can do at most (once, three seconds).
+
+    \b
+    --json: {"schema", "ok", "findings": [{"name", "status": PASS|WARN|FAIL, "found", "fix"}], "ceilings":
+      {"machine", "float32_gflops", "float32_row_gflops", "bfloat16_…", "int8_…", "read_gb_per_s", "call_us"}}
+    """
+    from workbench import _cli_pages as pages
+    from workbench import ceilings
+    from workbench import doctor as doctors
+    from workbench._cli_text import say_json
+
+    findings = doctors.examine(store)
+    record = doctors.to_json(findings, ceilings.obtain(again=again))
+    if json:
+        say_json(record)
+    else:
+        pages.say_findings(findings, record["ceilings"])
+    exit_unless(record["ok"])
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context) -> None:
+    """Open JupyterLab on the tour; further words go to JupyterLab, as in `workbench lab --no-browser`."""
+    from workbench.lab import folder_to_work_in
+
+    notebook = folder_to_work_in(Path.cwd()) / "00_tour.ipynb"
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(notebook), *context.args])
+
+
+def main() -> None:
+    """Entry point: an error that nobody foresaw is one line and a file, or the whole with --traceback."""
+    try:
+        app()
+    except Exception as error:
+        if "--traceback" in sys.argv:
+            raise
+        from workbench._cli_text import keep_traceback
+
+        typer.echo(f"error: {type(error).__name__}: {error}", err=True)
+        typer.echo(f"→ this is a fault of the workbench; its traceback is in {keep_traceback(error)}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
