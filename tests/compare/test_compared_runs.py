@@ -15,7 +15,7 @@ from workbench.nouns import Measurement
 
 
 def test_answers_are_paired_example_by_example(tmp_path: Path) -> None:
-    a = run(tmp_path, "a-01", wrong=(), wrong_test=range(0, 40))
+    a = run(tmp_path, "a-01", wrong=(), wrong_test=range(40))
     b = run(tmp_path, "b-01", wrong=(), wrong_test=range(30, 100))
     found = compare_runs(a, b)
     assert found.accuracy is not None
