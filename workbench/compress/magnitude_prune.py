@@ -1,4 +1,4 @@
-"""Set the smallest weights to zero."""
+"""Set the smallest weights to zero, at once or in rounds with training between them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,23 @@ if TYPE_CHECKING:
 
 
 class MagnitudePrune(Step):
-    """Ranks |weight| within each layer or over the whole model. Dense files keep their size: zeros are stored."""
+    """Ranks |weight| within each layer or over the whole model. Dense files keep their size: zeros are stored.
+
+    With `rounds` = n the share after round t is s_t = s_n + (s_0 − s_n)(1 − t/n)³, s_0 what is zero already: many
+    weights go early, when they are easy to replace, and few late. The last round is not trained: add a train step.
+    """
 
     title = "Magnitude pruning"
-    source = "Han, Pool, Tran & Dally, arXiv 1506.02626, section 3 (one shot; threshold by quantile, not by deviation)"
+    source = (
+        "Han, Pool, Tran & Dally, arXiv 1506.02626, section 3 (threshold by quantile, not by deviation); "
+        "rounds: Zhu & Gupta, arXiv 1710.01878, eq. 1"
+    )
 
     sparsity: float = param(0.5, help="Share of weights set to zero", ge=0, lt=1)
     scope: Literal["layer", "model"] = param("layer", help="Where weights are ranked")
+    rounds: int = param(1, help="Prune in so many rounds, with training between them", unit="rounds", ge=1, le=1000)
+    epochs_between: int = param(2, help="Training after each round but the last", unit="epochs", ge=1, le=10_000)
+    learning_rate: float = param(1e-3, help="Peak learning rate of the training between rounds", gt=0, le=10)
     skip: list[str] = param([], help="Layers that keep all their weights")
 
     def why_not(self, card: ModelCard) -> list[str]:
@@ -32,15 +42,30 @@ class MagnitudePrune(Step):
 
     def run(self, model: nn.Module, ctx: Context) -> nn.Module:
         """Prune in place; raises when no further weight became zero."""
-        weights = [(name, weight) for name, weight in ctx.weights(model) if name not in self.skip]
-        scores = [weight.detach().abs() for _, weight in weights]
-        num_changed = _zeros.zero_lowest([weight for _, weight in weights], scores, self.sparsity, self.scope)
+        num_changed = 0
+        for share in self._shares(self._density(model, ctx)):
+            weights = [weight for name, weight in ctx.weights(model) if name not in self.skip]
+            scores = [weight.detach().abs() for weight in weights]
+            num_changed += _zeros.zero_lowest(weights, scores, share, self.scope)
+            ctx.say(f"{num_changed} weights set to zero, {share:.1%} in all")
+            if share != self.sparsity:
+                ctx.train(model, epochs=self.epochs_between, learning_rate=self.learning_rate)
         if not num_changed:
             raise WorkbenchError(
                 "magnitude_prune set no further weight to zero", next_move="raise sparsity or drop the step"
             )
-        ctx.say(f"{num_changed} weights set to zero")
         return model
 
     def describe(self) -> str:
-        return f"prune {self.sparsity:.0%}"
+        return f"prune {self.sparsity:.0%}" + (f" in {self.rounds} rounds" if self.rounds > 1 else "")
+
+    def _density(self, model: nn.Module, ctx: Context) -> float:
+        """Return the share of the weights to prune that aren't zero yet."""
+        weights = [weight for name, weight in ctx.weights(model) if name not in self.skip]
+        return sum(int((weight != 0).sum()) for weight in weights) / max(1, sum(weight.numel() for weight in weights))
+
+    def _shares(self, density: float) -> list[float]:
+        """Return the share of zeros after each round, ending at exactly `sparsity`."""
+        left = max(0.0, self.sparsity - (1 - density))
+        rounds = range(1, self.rounds)
+        return [*(self.sparsity - left * (1 - done / self.rounds) ** 3 for done in rounds), self.sparsity]
