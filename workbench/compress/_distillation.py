@@ -1,0 +1,62 @@
+"""The loss of a student that learns from labels and from a teacher's softened answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.errors import WorkbenchError
+from workbench.part import Context
+from workbench.train import IGNORED_TARGET, Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def loss(teacher: nn.Module, *, temperature: float, alpha: float) -> Loss:
+    """Return α · CE + (1 − α) · T² · KL as a loss for `ctx.train`; the teacher must be in eval mode."""
+    import torch
+
+    def objective(student: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -> Tensor:
+        with torch.no_grad():
+            taught = teacher(**inputs)
+        return soft_and_hard(student(**inputs), taught, targets, temperature=temperature, alpha=alpha)
+
+    return objective
+
+
+def soft_and_hard(logits: Tensor, taught: Tensor, targets: Tensor, *, temperature: float, alpha: float) -> Tensor:
+    """Return the mean of α · CE + (1 − α) · T² · KL over examples or tokens; ignored targets count in neither part.
+
+    `logits` and `taught` are (…, classes), `targets` (…).
+    """
+    from torch.nn.functional import cross_entropy, kl_div, log_softmax
+
+    counted = targets.flatten() != IGNORED_TARGET
+    logits, taught = (each.flatten(0, -2).float()[counted] for each in (logits, taught))
+    hard = cross_entropy(logits, targets.flatten()[counted])
+    soft = kl_div(
+        log_softmax(logits / temperature, -1), log_softmax(taught / temperature, -1),
+        log_target=True, reduction="batchmean",
+    )  # fmt: skip
+    return alpha * hard + (1 - alpha) * temperature**2 * soft
+
+
+def check_same_answers(teacher: nn.Module, student: nn.Module, ctx: Context) -> None:
+    """Raise unless both give answers of one shape for the same inputs."""
+    import torch
+
+    example = {name: torch.from_numpy(array[:2]).to(ctx.device) for name, array in ctx.data.train.inputs.items()}
+    with torch.no_grad():
+        taught, learned = (tuple(each.eval()(**example).shape[1:]) for each in (teacher, student))
+    if taught != learned:
+        raise WorkbenchError(
+            f"the teacher answers {taught} per example, the student {learned}: they must have one task and the same classes",
+            next_move="take both from the same data",
+        )
+
+
+def differ(one: nn.Module, other: nn.Module) -> bool:
+    """Say whether any parameter of two modules of one build differs."""
+    import torch
+
+    return any(not torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters()))
