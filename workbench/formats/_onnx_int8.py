@@ -32,7 +32,7 @@ def lower(path: Path, ctx: SaveContext) -> None:
     try:
         with _quiet():
             quant_pre_process(str(named_path), str(float_path), skip_symbolic_shape=True)
-            nodes = _nodes_of(float_path, ctx.quantization)
+            nodes = _nodes_of(named_path, float_path, ctx.quantization)
             first = next(iter(ctx.quantization.values()))
             if first.scheme == "dynamic":
                 _dynamic(float_path, path, nodes, first)
@@ -78,23 +78,23 @@ def _check_integers(path: Path, num_wanted: int) -> None:
         )
 
 
-def _nodes_of(path: Path, quantization: Mapping[str, Quantization]) -> list[str]:
-    """Return the names of the graph nodes that compute the recorded layers.
+def _nodes_of(exported: Path, optimised: Path, quantization: Mapping[str, Quantization]) -> list[str]:
+    """Return the names of the graph nodes that compute the recorded layers and are still there after optimising.
 
-    The exporter keeps each node's module path in its metadata; where optimisation dropped it, the weight's name tells.
+    The exporter keeps each node's module path in its metadata; optimising drops that, and keeps the nodes' names.
     """
     import onnx
 
-    graph = onnx.load(str(path)).graph
+    graph = onnx.load(str(exported), load_external_data=False).graph
+    kept = {node.name for node in onnx.load(str(optimised), load_external_data=False).graph.node}
     initializers = {tensor.name for tensor in graph.initializer}
     found: dict[str, list[str]] = {name: [] for name in quantization}
     for node in graph.node:
-        if node.op_type not in WEIGHTED_OPS or not any(name in initializers for name in node.input):
-            continue
-        for layer in _layer_names(node):
-            if layer in found:
+        weighted = node.op_type in WEIGHTED_OPS and any(name in initializers for name in node.input)
+        if weighted and node.name in kept:
+            layer = next((layer for layer in _layer_names(node) if layer in found), None)
+            if layer is not None:
                 found[layer].append(node.name)
-                break
     absent = [layer for layer, nodes in found.items() if not nodes]
     if absent:
         raise WorkbenchError(

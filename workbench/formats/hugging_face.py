@@ -1,0 +1,125 @@
+"""A transformers folder: config.json and safetensors, opened by from_pretrained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import WorkbenchError
+from workbench.formats import _stored
+from workbench.nouns import ModelCard
+from workbench.part import Format, SaveContext, Session
+
+if TYPE_CHECKING:
+    from torch import nn
+
+INPUTS_FILE = "inputs.json"  # how our inputs become the model's: names, and size, channels, mean, deviation of images
+
+
+class HuggingFace(Format):
+    """What transformers itself would save, plus inputs.json; float32 or bfloat16 weights."""
+
+    title = "Hugging Face (transformers)"
+    source = "transformers save_pretrained / from_pretrained, safetensors"
+    runtime = ("transformers", "torch", "numpy", "safetensors")
+    requires = ("transformers", "safetensors")
+    tolerance = 1e-3
+
+    load_script = '''"""Open this model with transformers alone and compare it with its recorded output."""
+import json, pathlib, sys
+import numpy, torch, transformers
+
+here = pathlib.Path(__file__).resolve().parent
+card, how = (json.loads((here / name).read_text()) for name in ("card.json", "inputs.json"))
+probe = numpy.load(here / "probe.npz")
+architecture = json.loads((here / "config.json").read_text())["architectures"][0]
+model = getattr(transformers, architecture).from_pretrained(here, local_files_only=True, dtype="auto").eval()
+inputs = {each["name"]: torch.from_numpy(probe["input_" + each["name"]]) for each in card["inputs"]}
+if "pixels" in inputs and how["channels"]:
+    inputs["pixels"] = inputs["pixels"].expand(-1, how["channels"], -1, -1)
+if "pixels" in inputs and how["size"]:
+    inputs["pixels"] = torch.nn.functional.interpolate(inputs["pixels"], how["size"], mode="bilinear")
+if "pixels" in inputs and how["mean"]:
+    mean, deviation = (torch.tensor(how[name]).view(1, -1, 1, 1) for name in ("mean", "deviation"))
+    inputs["pixels"] = (inputs["pixels"] - mean) / deviation
+named = {how["names"][name]: x.to(model.dtype) if x.is_floating_point() else x for name, x in inputs.items()}
+with torch.no_grad():
+    output = model(**named).logits.float().numpy()
+gap = float(abs(output - probe["output"]).max() / max(1.0, abs(probe["output"]).max()))
+print(f"{card['title']}: output {output.shape}, gap to the recorded output {gap:.2e}")
+sys.exit(gap > card["probe"]["tolerance"])
+'''
+
+    def why_not(self, card: ModelCard) -> list[str]:
+        reasons = []
+        if card.library != "transformers":
+            reasons.append(f"{card.name} is not a transformers model: save_pretrained does not apply")
+        if card.structure == "reshaped":
+            reasons.append("from_pretrained would build the original shapes, and layers were removed; choose pt2 or onnx")
+        if card.precision.startswith("int8"):
+            reasons.append(f"{card.precision} is not lowered to this format; choose onnx")
+        if card.precision == "bfloat16" and any(each.prunable and each.precision == "float32" for each in card.layers):
+            reasons.append("from_pretrained loads one dtype: skip must be empty, or choose pt2")
+        return reasons
+
+    def save(self, model: nn.Module, folder: Path, ctx: SaveContext) -> dict[str, Any]:
+        import torch
+        from transformers import PreTrainedModel
+
+        inner = getattr(model, "inner", None)
+        if not isinstance(inner, PreTrainedModel):
+            raise WorkbenchError("there is no transformers model inside this one", next_move="choose format pt2 or onnx")
+        if ctx.quantization:
+            inner = inner.to(torch.bfloat16)
+        inner.save_pretrained(folder)
+        (folder / INPUTS_FILE).write_text(json.dumps(_how(model, list(ctx.example)), indent=2))
+        return _stored.of_tensors({name: tensor for name, tensor in inner.state_dict().items()})
+
+    def open(self, folder: Path, *, threads: int = 1) -> Session:
+        import torch
+        import transformers
+
+        torch.set_num_threads(threads)
+        architecture = json.loads((folder / "config.json").read_text())["architectures"][0]
+        how = json.loads((folder / INPUTS_FILE).read_text())
+        loaded = getattr(transformers, architecture).from_pretrained(folder, local_files_only=True, dtype="auto").eval()
+
+        def session(inputs: Any) -> dict[str, Any]:
+            with torch.no_grad():
+                given = {name: torch.from_numpy(array) for name, array in inputs.items()}
+                if "pixels" in given:
+                    given["pixels"] = _fitted(given["pixels"], how)
+                named = {how["names"][name]: _cast(tensor, loaded.dtype) for name, tensor in given.items()}
+                return {"logits": loaded(**named).logits.float().numpy()}
+
+        return session
+
+
+def _how(model: Any, names: list[str]) -> dict[str, Any]:
+    """Describe what stands between our inputs and the inner model's."""
+    fit = getattr(model, "fit", None)
+    renamed = model.renamed or {}
+    told: dict[str, Any] = {"names": {name: renamed.get(name, name) for name in names}}
+    told |= {"size": getattr(fit, "size", None), "channels": getattr(fit, "channels", None)}
+    for name in ("mean", "deviation"):
+        values = getattr(fit, name, None)
+        told[name] = None if values is None else values.flatten().tolist()
+    return told
+
+
+def _fitted(pixels: Any, how: dict[str, Any]) -> Any:
+    import torch
+
+    if how["channels"]:
+        pixels = pixels.expand(-1, how["channels"], -1, -1)
+    if how["size"]:
+        pixels = torch.nn.functional.interpolate(pixels, how["size"], mode="bilinear", align_corners=False)
+    if how["mean"]:
+        mean, deviation = (torch.tensor(how[name]).view(1, -1, 1, 1) for name in ("mean", "deviation"))
+        pixels = (pixels - mean) / deviation
+    return pixels
+
+
+def _cast(tensor: Any, dtype: Any) -> Any:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
