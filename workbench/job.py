@@ -104,7 +104,7 @@ class Job:
         """Return the card before the first step and after each step."""
         cards = [card]
         for step in self.steps:
-            cards.append(step.preview(cards[-1]))
+            cards.append(self._card_after(step, cards[-1]))
         return cards
 
     def why_not(self, card: ModelCard | None = None) -> list[str]:
@@ -136,8 +136,26 @@ class Job:
             reasons += [f"{where}: {reason}" for reason in step.why_not(card)]
             if step.precision:
                 decided = step.name()
-            card = step.preview(card)
+            reasons += [f"{where}: {reason}" for reason in self._why_not_replacement(step)]
+            card = self._card_after(step, card)
         return reasons + [f"format {self.format.name()}: {reason}" for reason in self.format.why_not(card)]
+
+    def _card_after(self, step: Step, card: ModelCard) -> ModelCard:
+        """Return the card after a step; a model that takes another's place brings its own, where it can without a worker."""
+        record = step.replacement()
+        if isinstance(record, dict) and not self._why_not_replacement(step):
+            model = catalog.make("zoo", record)
+            assert isinstance(model, Model)
+            return step.preview(card) if model.card_needs_module else model.card(self.data.card())
+        return step.preview(card)
+
+    def _why_not_replacement(self, step: Step) -> list[str]:
+        record = step.replacement()
+        if not isinstance(record, dict):
+            return []
+        model = catalog.make("zoo", record)
+        assert isinstance(model, Model)
+        return model.missing() + model.why_not(self.data.card())
 
     def relatives(self) -> tuple[Job | None, Job | None]:
         """Return the jobs of (parent, reference): as trained in this format, and as trained in ONNX; None = itself."""

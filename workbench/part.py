@@ -154,6 +154,13 @@ class Step(Part):
         """Return the card as it will be after this step."""
         return card
 
+    def replacement(self) -> Any:
+        """Return the zoo record of the model that takes the place of the one so far; None = that one stays.
+
+        A step can't ask the zoo for a card; the job does, and takes it instead of `preview`.
+        """
+        return None
+
     def run(self, model: nn.Module, ctx: Context) -> nn.Module:
         """Change `model` (owned: in place is fine) and return it; raise when in the end nothing changed."""
         raise NotImplementedError

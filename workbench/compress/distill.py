@@ -59,6 +59,9 @@ class Distill(Step):
         note = "layers after distill are the teacher's until the student has been built"
         return replace(card, structure="original", pretrained=False, notes=(*card.notes, note))
 
+    def replacement(self) -> Any:
+        return self.student
+
     def run(self, model: nn.Module, ctx: Context) -> nn.Module:
         """Return the taught student; records the same student trained alone as control `student_alone`."""
         import torch
