@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench import catalog
 from workbench.job import digest
 from workbench.machine import versions
 from workbench.nouns import Quantization
+from workbench.params import describe
 from workbench.part import Model, Part
 from workbench.store import disk_errors
 
@@ -61,9 +63,13 @@ def seeds(model: Model, data: Part, steps: tuple[Part, ...], seed: int) -> list[
 
 
 def source_hash(part: Part) -> str:
-    """Return a hash of the source that decides what a part does: its file, its helpers, the training loop."""
+    """Return a hash of the source that decides what a part does: its file, its helpers, the training loop, nested parts."""
     own_files = part.source_files() if isinstance(part, Model) else []
     texts = [_source(type(part).__module__), *(path.read_bytes().hex() for path in own_files)]
+    for spec in describe(type(part)):
+        nested = getattr(part, spec.name) if spec.part else None
+        if isinstance(nested, dict):
+            texts.append(source_hash(catalog.make(spec.part, nested)))
     return digest(texts)
 
 
