@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,15 @@ class Ratio:
     interval: str  # how lo and hi were made
 
 
+class Median(NamedTuple):
+    """A typical value with the ends of its 95 % interval, and how they were made."""
+
+    value: float
+    lo: float
+    hi: float
+    interval: str
+
+
 @dataclass(frozen=True)
 class LatencyComparison:
     """b's time over a's, and how it is known."""
@@ -57,15 +66,15 @@ def ratio_interval(this: ArrayLike, other: ArrayLike, *, seed: int = 0) -> Ratio
     of memory: its interval covers the noise of that process only, and is named so.
     """
     logs = np.log(_checked(this)) - np.log(_checked(other, np.shape(this)))
-    centre = float(np.median(logs))
-    lo, hi = _bootstrap(logs, seed)
-    interval = "bootstrap95 of median, within one process"
-    if len(logs) > 1:
-        middle, half = _student(np.median(logs, axis=1))
-        lo, hi = min(lo, middle - half), max(hi, middle + half)
-        interval = "bootstrap95 of median, at least t95 over restarts"
+    centre, lo, hi, interval = _median(logs, seed)
     minima = float(np.min(this) / np.min(other))
     return _ratio(centre, lo, hi, minima, logs.shape[0], logs.shape[1], interval)
+
+
+def median_interval(samples: ArrayLike, *, seed: int = 0) -> Median:
+    """Return the median of positive samples (restarts, samples) with an interval made as in `ratio_interval`."""
+    centre, lo, hi, interval = _median(np.log(_checked(samples)), seed)
+    return Median(math.exp(centre), math.exp(lo), math.exp(hi), interval)
 
 
 def quotient(this: Ratio, other: Ratio) -> Ratio:
@@ -146,10 +155,20 @@ def _with_note(how: str, ratio: Ratio, timed_in: list[Run]) -> LatencyComparison
 def _checked(samples: ArrayLike, shape: tuple[int, ...] | None = None) -> np.ndarray:
     times = np.asarray(samples, dtype=np.float64)
     if times.ndim != 2 or not times.size or (shape is not None and times.shape != shape):
-        raise InvalidInput([f"interleaved samples are two arrays of one shape (restarts, pairs), given {times.shape}"])
+        raise InvalidInput([f"interleaved samples are arrays of one shape (restarts, samples), given {times.shape}"])
     if not (np.isfinite(times) & (times > 0)).all():
-        raise InvalidInput(["interleaved samples must be positive times"])
+        raise InvalidInput(["interleaved samples must be positive numbers"])
     return times
+
+
+def _median(logs: np.ndarray, seed: int) -> tuple[float, float, float, str]:
+    """Return median, ends of its interval and the interval's name."""
+    lo, hi = _bootstrap(logs, seed)
+    if len(logs) == 1:
+        return float(np.median(logs)), lo, hi, "bootstrap95 of median, within one process"
+    middle, half = _student(np.median(logs, axis=1))
+    interval = "bootstrap95 of median, at least t95 over restarts"
+    return float(np.median(logs)), min(lo, middle - half), max(hi, middle + half), interval
 
 
 def _bootstrap(logs: np.ndarray, seed: int) -> tuple[float, float]:

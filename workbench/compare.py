@@ -16,7 +16,7 @@ from workbench import _samples
 from workbench._budgets import Budgets, Choice, Drop
 from workbench._choosing import choose
 from workbench._differences import ClassChange, Difference, Flip, differences, flips, labels_of, per_class
-from workbench._latency_ratio import LatencyComparison, Ratio, latency, ratio_interval
+from workbench._latency_ratio import LatencyComparison, Median, Ratio, latency, median_interval, ratio_interval
 from workbench._pareto import Front, pareto
 from workbench._statistics import (
     NonInferiority,
@@ -33,8 +33,9 @@ from workbench.nouns import Run
 
 __all__ = [
     "Budgets", "Choice", "ClassChange", "Comparison", "Difference", "Drop", "Flip", "Front", "LatencyComparison",
-    "NonInferiority", "PairedAccuracy", "PairedPerplexity", "Ratio", "choose", "compare_runs", "examples_needed",
-    "non_inferior", "paired_accuracy", "paired_perplexity", "pareto", "ratio_interval", "wilson",
+    "Median", "NonInferiority", "PairedAccuracy", "PairedPerplexity", "Ratio", "choose", "compare_runs",
+    "examples_needed", "median_interval", "non_inferior", "paired_accuracy", "paired_perplexity", "pareto",
+    "ratio_interval", "wilson",
 ]  # fmt: skip
 
 
