@@ -126,9 +126,10 @@ def _kept_drop(best: Candidate, budgets: Budgets) -> list[str]:
         return []
     if drop.against == best.run.run_id:
         return ["It is the model as trained that drops are taken against, so it loses nothing."]
+    sure = f"the drop is below {drop.bound:.2f}" if drop.bound > 0 else f"the gain is above {-drop.bound:.2f}"
     return [
         f"It {lost(drop)} against {drop.against} on {drop.n} validation examples; "
-        f"with 95 % confidence the drop is below {drop.bound:.2f} {drop.unit}."
+        f"with 95 % confidence {sure} {drop.unit}."
     ]
 
 

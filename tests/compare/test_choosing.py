@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from crafted import run, text_run
 
 from workbench.compare import Budgets, choose
 from workbench.errors import InvalidInput
-from workbench.nouns import Run
+from workbench.nouns import Measurement, Run
 
 PRUNED = ({"use": "train"}, {"use": "magnitude_prune"})
 
@@ -67,6 +68,18 @@ def test_test_answers_are_reported_and_never_chosen_by(tmp_path: Path) -> None:
     assert choice.recommended is plain
     assert "Test, not used to choose: accuracy 50.00% [49.00%, 51.00%], n = 1000." in choice.why
     assert not any("test" in reason.lower() for reasons in choice.why_not.values() for reason in reasons)
+
+
+def test_the_most_accurate_is_the_one_on_validation(tmp_path: Path) -> None:
+    def with_share(name: str, validation: float, test: float) -> Run:
+        shares = (("validation", validation), ("test", test))
+        accuracies = tuple(Measurement("accuracy", "share", "higher", v, conditions={"split": s}) for s, v in shares)
+        return replace(run(tmp_path, name), measurements=accuracies)
+
+    first, second = with_share("first-01", 0.90, 0.99), with_share("second-01", 0.95, 0.80)
+    for runs in ([first, second], [second, first]):
+        assert choose(runs, Budgets()).recommended is second
+        assert choose(runs, Budgets(min_accuracy=0.92)).recommended is second
 
 
 def test_too_few_examples_make_a_drop_unproven_not_kept(tmp_path: Path) -> None:

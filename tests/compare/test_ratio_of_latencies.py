@@ -7,7 +7,7 @@ import pytest
 from crafted import interleaved
 
 from workbench import compare
-from workbench._latency_ratio import quotient
+from workbench._latency_ratio import _bootstrap, quotient
 from workbench.errors import InvalidInput
 
 REPEATS = 100
@@ -63,6 +63,26 @@ def test_restarts_that_disagree_widen_the_interval() -> None:
     calm = compare.ratio_interval(*interleaved(random, 1.0, layout=0.0))
     moved = compare.ratio_interval(*interleaved(random, 1.0, layout=0.05))
     assert moved.hi - moved.lo > 3 * (calm.hi - calm.lo)
+
+
+def test_the_bootstrap_resamples_restarts_too() -> None:
+    """Without noise inside the processes, only resampled restarts can move the median."""
+    lo, hi = _bootstrap(np.repeat([[0.0], [0.1], [0.2]], 10, axis=1), seed=0)
+    assert (lo, hi) == pytest.approx((0.0, 0.2), abs=1e-9)
+
+
+def test_the_bootstrap_resamples_pairs_too() -> None:
+    """The median of 101 normal values moves by 1.25 / sqrt(101) standard deviations."""
+    logs = np.random.default_rng(8).normal(0, 0.1, (1, 101))
+    lo, hi = _bootstrap(logs, seed=0)
+    assert hi - lo == pytest.approx(2 * 1.96 * 0.1 * 1.253 / np.sqrt(101), rel=0.4)
+
+
+def test_a_typical_value_is_the_median_with_the_same_interval() -> None:
+    samples = np.exp(np.random.default_rng(9).normal(3, 0.1, (4, 20)))
+    found = compare.median_interval(samples)
+    assert found.value == pytest.approx(float(np.exp(np.median(np.log(samples)))))
+    assert found.lo < found.value < found.hi and "t95 over restarts" in found.interval
 
 
 def test_a_ratio_of_ratios_is_wider_than_each() -> None:
