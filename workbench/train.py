@@ -6,6 +6,7 @@ Steps that change a model while it trains pass `loss` (what to minimise) or `on_
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -89,12 +90,17 @@ def fit(
 
 
 def prunable(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """List (name, module) of layers whose weight may be pruned or quantized: linear and convolution layers."""
+    """List (name, module) of layers whose weight may be pruned or quantized: linear and convolution layers.
+
+    A weight that two modules share is left out: an output layer may be an embedding at the same time.
+    """
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, Conv1D)
-    return [(name, module) for name, module in model.named_modules() if isinstance(module, kinds)]
+    uses = Counter(id(module._parameters.get("weight")) for module in model.modules())
+    found = [(name, module) for name, module in model.named_modules() if isinstance(module, kinds)]
+    return [(name, module) for name, module in found if uses[id(module.weight)] == 1]
 
 
 def pruned_positions(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
