@@ -103,9 +103,9 @@ def test_the_model_so_far_can_be_the_student_of_another() -> None:
 def test_the_control_is_the_same_student_trained_on_labels_alone() -> None:
     """Its predictions equal those of the student trained by hand with the one loop: init, batches, number of updates."""
     ctx = with_student()
-    Distill(student=STUDENT, epochs=3, learning_rate=0.01).run(perceptron(), ctx)
+    Distill(student=STUDENT, epochs=3, learning_rate=0.01, batch_size=16).run(perceptron(), ctx)
     alone = small()
-    ctx.train(alone, epochs=3, learning_rate=0.01)
+    ctx.train(alone, epochs=3, learning_rate=0.01, batch_size=16)
     with torch.no_grad():
         expected = alone(torch.from_numpy(ctx.data.test.inputs["pixels"])).numpy()
     assert np.array_equal(ctx.controls["student_alone"]["test_outputs"], expected)
@@ -117,14 +117,15 @@ def test_both_students_get_the_same_number_of_updates_also_after_a_start_of_thei
 
     def watched(model: Any, **options: Any) -> dict[str, float]:
         start = copy.deepcopy(model.state_dict())
-        calls.append((options.get("epochs"), options.get("learning_rate"), options.get("loss") is None, start))
+        pace = (options["learning_rate"], options["batch_size"])
+        calls.append((options["epochs"], pace, "loss" not in options, start))
         return train(model, **options)
 
     ctx.train = watched  # type: ignore[method-assign]
     Distill(student=STUDENT, epochs=2, student_epochs=1).run(perceptron(), ctx)
     first, taught, alone = calls
     assert (first[0], taught[0], alone[0]) == (1, 2, 2)
-    assert taught[1] == alone[1]
+    assert first[1] == taught[1] == alone[1]
     assert (taught[2], alone[2]) == (False, True)
     assert all(torch.equal(taught[3][name], alone[3][name]) for name in alone[3])
     assert not torch.equal(first[3]["fc1.weight"], taught[3]["fc1.weight"])

@@ -33,8 +33,9 @@ class Distill(Step):
     teacher: PartRef | None = param(None, help="Model (or run:ID) that the model so far learns from", part="zoo")
     temperature: float = param(4.0, help="Divides the logits of both: higher = softer targets", gt=0, le=100)
     alpha: float = param(0.5, help="Share of the loss on the labels; the rest is on the teacher's answers", ge=0, lt=1)
-    epochs: int = param(20, help="Passes over the train split with the teacher", unit="epochs", ge=1, le=10_000)
-    learning_rate: float = param(2e-3, help="Peak learning rate of the student", gt=0, le=10)
+    epochs: int = param(40, help="Passes over the train split with the teacher", unit="epochs", ge=1, le=10_000)
+    batch_size: int = param(32, help="Examples in one update of a student", unit="examples", ge=1, le=65_536)
+    learning_rate: float = param(3e-3, help="Peak learning rate of the student", gt=0, le=10)
     student_epochs: int = param(
         0, help="Training of a new student on the labels alone, before", unit="epochs", ge=0, le=10_000
     )
@@ -75,10 +76,10 @@ class Distill(Step):
         soft = _distillation.loss(teacher, temperature=self.temperature, alpha=self.alpha)
         ctx.say("teaching the student")
         state = torch.get_rng_state()
-        ctx.train(student, epochs=self.epochs, learning_rate=self.learning_rate, loss=soft)
+        ctx.train(student, epochs=self.epochs, **self._pace(), loss=soft)
         ctx.say("the same student alone, for comparison")
         torch.set_rng_state(state)  # both see the same dropout masks
-        ctx.train(alone, epochs=self.epochs, learning_rate=self.learning_rate)
+        ctx.train(alone, epochs=self.epochs, **self._pace())
         if not _distillation.differ(student, alone):
             raise WorkbenchError("the teacher made no difference to the student", next_move="lower alpha")
         ctx.control("student_alone", alone)
@@ -94,6 +95,9 @@ class Distill(Step):
             return [f"{WHO_TEACHES}; given: {'neither' if self.student is None else 'both'}"]
         return []
 
+    def _pace(self) -> dict[str, Any]:
+        return {"batch_size": self.batch_size, "learning_rate": self.learning_rate}
+
     def _pair(self, model: nn.Module, ctx: Context) -> tuple[nn.Module, nn.Module]:
         """Return (teacher, student)."""
         if self.student is None:
@@ -103,5 +107,5 @@ class Distill(Step):
         student = ctx.load(self.student) if is_run else ctx.build(self.student)
         if self.student_epochs:
             ctx.say("training the student before it is taught")
-            ctx.train(student, epochs=self.student_epochs, learning_rate=self.learning_rate)
+            ctx.train(student, epochs=self.student_epochs, **self._pace())
         return model, student
