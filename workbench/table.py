@@ -111,6 +111,17 @@ def model_text(run: Run) -> str:
     return _words("zoo", _key(run.job.get("model")))
 
 
+def data_text(run: Run) -> str:
+    """Return the data's name with its parameters that are not the default."""
+    return _words("data", _key(run.job.get("data")))
+
+
+def format_text(run: Run) -> str:
+    """Return the name of the artifact's format; empty when the job names none."""
+    record = run.job.get("format")
+    return str(record.get("use", "")) if isinstance(record, dict) else str(record or "")
+
+
 def recipe_text(run: Run) -> str:
     """Return the steps in a few words, as `Job.recipe` says them."""
     steps = run.job.get("steps") or ()
@@ -146,11 +157,10 @@ def seconds_text(started: str, ended: str) -> float | None:
 
 def _row(run: Run) -> Row:
     found: Row = dict.fromkeys(COLUMNS)
-    form = run.job.get("format")
     found.update(
         run_id=run.run_id, job_id=run.job_id, status=run.status, parent=run.parent, reference=run.reference,
         model=model_text(run), recipe=recipe_text(run), method=method_text(run), seed=run.job.get("seed"), error=error_text(run),
-        format=form.get("use") if isinstance(form, dict) else form,
+        format=format_text(run),
         started=run.started or None, seconds=seconds_text(run.started, run.ended),
     )  # fmt: skip
     named = _index(run)

@@ -62,7 +62,7 @@ def test_the_split_that_is_asked_for_is_the_one_shown() -> None:
 
 
 def test_an_estimate_is_hollow_and_never_on_the_front() -> None:
-    guess = Point("guess", "lenet_5", "prune", "prune", "magnitude_prune", 10.0, 0.999, estimated=True)
+    guess = Point("guess", "lenet_5", "prune", "prune", "magnitude_prune", "onnx", 10.0, 0.999, estimated=True)
     data = pareto_data(study(), estimates=[guess])
     assert "guess" not in {point.run_id for point in data.front}
     symbols = {trace.name: trace.marker.symbol for trace in pareto_figure(data).data if trace.mode == "markers"}
@@ -196,14 +196,6 @@ def test_a_method_always_looks_the_same_and_methods_differ() -> None:
     assert len({look.colour for look in looks}) == len({look.shape for look in looks}) == len(steps)
     both = _style.marker("channel_prune + int8_static")
     assert both.colour == _style.marker("channel_prune").colour and both.shape != _style.marker("channel_prune").shape
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (24_306, "24.3 kB"), (-5_000_000, "-5 MB"), (999_900, "1,000 kB")],
-)
-def test_bytes_are_said_as_people_read_them(count: int, text: str) -> None:
-    assert _style.bytes_text(count) == text
 
 
 def test_chart_data_needs_no_plotly() -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Okabe & Ito 2008 without yellow and black, with indigo and olive of Tol's "muted": told apart by colour-blind readers.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#332288", "#999933")
-SHAPES = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")
+SHAPES = ("pentagon", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")
 INK, FAINT, GRID, WORSE, BETTER = "#222222", "#8a8f98", "#e4e7eb", "#D55E00", "#0072B2"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SALT = "11813"  # chosen so that the pruning, distilling and precision steps get different colours and shapes
@@ -30,7 +30,7 @@ class Axis(NamedTuple):
     name: str
     label: str  # with its unit
     lower_is_better: bool
-    log: bool
+    log: bool  # a log scale is right where values span much
     tick_format: str
     split: str = ""  # which examples, for measures of quality
 
@@ -50,9 +50,14 @@ def axis(measured: Measurement) -> Axis:
     log, tick = False, ""
     if unit == "share":
         unit, tick = "%", ".1%"
-    elif unit in ("bytes", "ms", "parameters", "s"):
+    elif unit in ("bytes", "parameters"):
         log, tick = True, "~s"
-    named = {"artifact_bytes": "size of the files needed to predict", "latency_ms_p50": "latency of one call, median"}
+    elif unit in ("ms", "s") or measured.name in RATIOS:
+        log, tick = True, "~g"
+    named = {
+        "artifact_bytes": "size of the files needed to predict", "latency_ms_p50": "latency of one call, median",
+        "latency_ratio_to_parent": "latency against the parent", "latency_ratio_to_reference": "latency against fp32 ONNX",
+    }  # fmt: skip
     name = named.get(measured.name, name)
     label = f"{name}{f', {split}' if split else ''} ({unit})"
     return Axis(measured.name, label, measured.better == "lower", log, tick, split)
@@ -70,9 +75,9 @@ def finish(figure: go.Figure, *, alt: str, height: int = 420, **layout: Any) -> 
     """Give a figure the common layout; `alt` says in words what it shows (kept in layout.meta.alt)."""
     figure.update_layout(
         template="none", paper_bgcolor="white", plot_bgcolor="white", height=height, meta={"alt": alt},
-        font={"family": FONT, "size": 13, "color": INK}, margin={"l": 70, "r": 20, "t": 50, "b": 60},
+        font={"family": FONT, "size": 13, "color": INK}, margin={"l": 70, "r": 20, "t": 20, "b": 100},
         title={"x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 15}},
-        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "xanchor": "left"},
+        legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0, "xanchor": "left"},
         hoverlabel={"bgcolor": "white", "font": {"family": FONT, "size": 12, "color": INK}, "align": "left"},
     )  # fmt: skip
     lines = {"gridcolor": GRID, "linecolor": FAINT, "zeroline": False, "automargin": True, "ticks": "outside"}
@@ -80,30 +85,6 @@ def finish(figure: go.Figure, *, alt: str, height: int = 420, **layout: Any) -> 
     figure.update_yaxes(**lines, tickcolor=FAINT)
     figure.update_layout(**layout)
     return figure
-
-
-def bytes_text(count: float) -> str:
-    """Return a number of bytes as a person reads it, with its sign kept: 24.3 kB (1 kB = 1,000 bytes)."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if abs(count) >= size:
-            return f"{count / size:,.3g} {unit}" if abs(count) < 999.5 * size else f"{count / size:,.0f} {unit}"
-    return f"{count:,.0f} bytes"
-
-
-def value_text(measured: Measurement) -> str:
-    """Return a value with its unit and, where there are, its interval and n."""
-    value = _plain(measured.value, measured.unit)
-    if measured.lo is not None and measured.hi is not None:
-        value += f" [{_plain(measured.lo, measured.unit)}, {_plain(measured.hi, measured.unit)}]"
-    return f"{value}, n = {measured.n:,}" if measured.n else value
-
-
-def _plain(value: float, unit: str) -> str:
-    if unit == "share":
-        return f"{value:.1%}".replace("%", " %")
-    if unit == "bytes":
-        return bytes_text(value)
-    return f"{value:.3g} {unit}" if unit in ("ms", "s", "J", "bits") else f"{value:.3g}"
 
 
 def _number(text: str) -> int:

@@ -85,12 +85,12 @@ def flips_figure(data: FlipsData) -> go.Figure:
             hovertemplate="parent said %{y}, this run says %{x}: %{z} examples<extra></extra>",
         )
     )  # fmt: skip
-    figure.update_xaxes(title_text="answer of this run (class)", type="category", constrain="domain")
-    figure.update_yaxes(
-        title_text="answer of the parent (class)", type="category", autorange="reversed", scaleanchor="x"
-    )
+    axis = {"type": "category", "showgrid": False}
+    figure.update_xaxes(title_text="answer of this run (class)", constrain="domain", **axis)
+    figure.update_yaxes(title_text="answer of the parent (class)", autorange="reversed", scaleanchor="x", **axis)
     words = ", ".join(f"{count} {outcome}" for outcome, count in data.counts.items())
-    return _style.finish(figure, alt=f"{len(data.flips)} of {data.num_examples} {data.split} answers changed: {words}.")
+    alt = f"{len(data.flips)} of {data.num_examples} {data.split} answers changed: {words}."
+    return _style.finish(figure, alt=alt, height=380, margin_b=60)
 
 
 def flip_examples_figure(data: FlipsData, *, most: int = 12) -> go.Figure:

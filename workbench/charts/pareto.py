@@ -25,6 +25,7 @@ class Point:
     recipe: str
     label: str  # the recipe without training
     method: str
+    format: str
     x: float
     y: float
     x_interval: tuple[float, float] | None = None
@@ -92,14 +93,11 @@ def pareto_figure(data: ParetoData, *, title: str = "", join_parents: bool = Tru
     if join_parents:
         figure.add_trace(go.Scatter(**_parent_lines(data), showlegend=False, hoverinfo="skip"))
     figure.add_trace(go.Scatter(**_front_line(data), name="Pareto front", hoverinfo="skip"))
-    for method, estimated in sorted({(point.method, point.estimated) for point in data.points}):
-        shown = [point for point in data.points if (point.method, point.estimated) == (method, estimated)]
-        figure.add_trace(go.Scatter(**_points.markers(shown, method, estimated)))
-    _style.finish(figure, alt=_in_words(data, title), title_text=title)
-    for axis, update in ((data.x, figure.update_xaxes), (data.y, figure.update_yaxes)):
-        update(title_text=axis.label, type="log" if axis.log else "linear", tickformat=axis.tick_format)
-        if axis.log:
-            update(dtick="D1" if _spans_little(data, axis) else None, minor={"showgrid": False})
+    for shown in _points.groups(data.points):
+        figure.add_trace(go.Scatter(**_points.markers(shown, dotted=shown[0].format != _points.commonest(data.points))))
+    _style.finish(figure, alt=_in_words(data, title), title_text=title, margin_t=40 if title else 20)
+    figure.update_xaxes(**_points.scale(data.x, [point.x for point in data.points]))
+    figure.update_yaxes(**_points.scale(data.y, [point.y for point in data.points]))
     _draw_limits(figure, data)
     return figure
 
@@ -130,7 +128,7 @@ def _why_missing(run: Run) -> str:
 def _point(run: Run, x: Measurement, y: Measurement, front: Sequence[str]) -> Point:
     return Point(
         run.run_id, table.model_text(run), table.recipe_text(run), table.change_text(run), table.method_text(run),
-        x.value, y.value, _interval(x), _interval(y), run.run_id in front, parent=run.parent,
+        table.format_text(run), x.value, y.value, _interval(x), _interval(y), run.run_id in front, parent=run.parent,
         details=tuple(_points.detail(measured) for measured in (x, y)),
     )  # fmt: skip
 
@@ -170,11 +168,6 @@ def _draw_limits(figure: go.Figure, data: ParetoData) -> None:
     for axis, draw in ((data.x, figure.add_vline), (data.y, figure.add_hline)):
         if axis.name in data.limits:
             draw(data.limits[axis.name], annotation_text="budget", annotation_font_color=_style.WORSE, **line)
-
-
-def _spans_little(data: ParetoData, axis: _style.Axis) -> bool:
-    values = [point.x if axis is data.x else point.y for point in data.points]
-    return bool(values) and max(values) < 20 * min(values)
 
 
 def _in_words(data: ParetoData, title: str) -> str:

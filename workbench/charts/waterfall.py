@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench import table
+from workbench import table, wording
 from workbench.charts import _style
 from workbench.errors import InvalidInput
 from workbench.nouns import Run
@@ -80,7 +80,13 @@ def waterfall_figure(data: WaterfallData) -> go.Figure:
     figure.update_yaxes(title_text="bytes", tickformat="~s", rangemode="tozero")
     words = "; ".join(f"{bar.label} {_bar_text(bar)}" for bar in data.bars)
     title = f"Where the bytes of {data.model}, {data.recipe} went"
-    return _style.finish(figure, alt=f"{title}: {words}. {data.note}", title_text="", showlegend=False)
+    return _style.finish(
+        figure,
+        alt=f"{title}: {words}. {data.note}",
+        height=340,
+        showlegend=False,
+        margin_b=70,
+    )
 
 
 def _stages(run: Run, runs: Sequence[Run]) -> list[Run]:
@@ -135,7 +141,7 @@ def _changes(before: Run, after: Run) -> list[Bar]:
         ("graph, headers, scales", rest, "what the files hold besides parameters"),
     ]
     bars = [Bar(f"{words}: {name}", size, False, after.run_id, note) for name, size, note in parts if round(size)]
-    if old["num_params"] == new["num_params"] and new["nonzero_params"] < old["nonzero_params"]:
+    if not round(removed) and not round(narrower) and new["nonzero_params"] < old["nonzero_params"]:
         zeros = f"{new['nonzero_params'] / new['num_params']:.0%} of the parameters are not zero; zeros are stored too"
         bars.insert(0, Bar(f"{words}: zeros", 0.0, False, after.run_id, zeros))
     return bars or [Bar(f"{words}: no change", 0.0, False, after.run_id)]
@@ -149,7 +155,7 @@ def _added(before: Run, after: Run) -> str:
 
 def _bar_text(bar: Bar) -> str:
     sign = "+" if bar.size_bytes > 0 and not bar.is_total else ""
-    return f"{sign}{_style.bytes_text(bar.size_bytes)}".replace("-", "−")
+    return f"{sign}{wording.bytes_text(bar.size_bytes)}"
 
 
 def _wrapped(text: str, width: int = 18) -> str:
