@@ -62,7 +62,10 @@ def _packages() -> list[Finding]:
     """One finding for all required packages that are well, one more for each that isn't."""
     from packaging.requirements import Requirement
 
-    wanted = [Requirement(text) for text in metadata.requires("workbench") or ()]
+    try:
+        wanted = [Requirement(text) for text in metadata.requires("workbench") or ()]
+    except metadata.PackageNotFoundError:
+        return [Finding("packages", "FAIL", "the workbench itself isn't installed", "pip install -e .")]
     needed = [each for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})]
     well, findings = [], []
     for each in needed:

@@ -1,0 +1,316 @@
+"""Each command, as a person or a program uses it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from workbench import bench, ceilings
+from workbench.cli import app
+from workbench.job import Job
+from workbench.store import Store
+
+NARROW = "lenet_300_100 hidden_1=16 hidden_2=8"
+ARGUMENTS = ["--model", NARROW, "--data", "digits", "--step", "train epochs=1", "--metrics", "size,quality"]
+
+
+def call(*words: object, code: int = 0) -> Any:
+    """Run a command and return its result; fails when the exit code isn't `code`."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output + result.stderr
+    return result
+
+
+def read(*words: object, code: int = 0) -> dict[str, Any]:
+    record = json.loads(call(*words, "--json", code=code).stdout)
+    assert record["schema"] == 1
+    return record
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with a trained model and the same one with int8 weights."""
+    folder = tmp_path_factory.mktemp("cli") / "runs"
+    call("run", *ARGUMENTS, "--step", "int8_dynamic", "--store", folder)
+    return Store(folder)
+
+
+def ids(runs: Store) -> tuple[str, str]:
+    trained, small = sorted(runs.runs(), key=lambda run: len(run.job["steps"]))
+    return trained.run_id, small.run_id
+
+
+# ── parts ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_parts_lists_every_family_with_parameters_for_programs() -> None:
+    families = read("parts")["families"]
+    assert set(families) == {"zoo", "data", "compress", "formats", "measure", "launch"}
+    train = next(part for part in families["compress"] if part["name"] == "train")
+    epochs = next(each for each in train["parameters"] if each["name"] == "epochs")
+    assert (epochs["kind"], epochs["default"], epochs["unit"], epochs["ge"]) == ("int", 20, "epochs", 1)
+
+
+def test_parts_of_a_family_shows_what_each_parameter_means() -> None:
+    said = call("parts", "compress").stdout
+    assert "sparsity" in said
+    assert "Share of weights set to zero" in said
+    assert "0 ≤ sparsity < 1" in said
+
+
+def test_an_unknown_family_is_bad_input_with_a_suggestion() -> None:
+    assert "did you mean 'formats'?" in call("parts", "format", code=2).stderr
+
+
+# ── run ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_run_prints_intervals_and_the_path_of_the_artifact(runs: Store) -> None:
+    result = call("run", *ARGUMENTS, "--store", runs.root)
+    assert "accuracy" in result.stdout
+    assert " to " in result.stdout
+    assert f"{runs.root}/{ids(runs)[0]}/artifact" in result.stdout
+
+
+def test_run_gives_the_record_to_programs(runs: Store) -> None:
+    record = read("run", *ARGUMENTS, "--store", runs.root)
+    assert record["run_id"] == ids(runs)[0]
+    assert record["status"] == "done"
+    assert {"accuracy", "artifact_bytes"} <= {each["name"] for each in record["measurements"]}
+    assert Path(record["folder"]).is_dir()
+
+
+def test_run_of_a_file_and_of_its_options_is_one_job(runs: Store, tmp_path: Path) -> None:
+    job = json.loads((Path(runs.get(ids(runs)[1]).folder) / "job.json").read_text())
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    assert read("run", tmp_path / "job.json", "--store", runs.root)["run_id"] == ids(runs)[1]
+
+
+def test_run_says_all_problems_at_once() -> None:
+    said = call(
+        "run", "--model", "lenet_6", "--data", "digts", "--step", "train epoch=3", "--step", "x=", "--format", "onx",
+        "--metrics", "size,qualit", code=2,
+    ).stderr  # fmt: skip
+    assert "6 problems" in said
+    for near in ("lenet_5", "digits", "epochs", "onnx", "quality"):
+        assert f"did you mean '{near}'" in said
+
+
+def test_run_refuses_what_cannot_be_combined_before_anything_runs(tmp_path: Path) -> None:
+    said = call("run", *ARGUMENTS, "--step", "bfloat16", "--store", tmp_path / "none", code=2).stderr
+    assert "format onnx" in said
+    assert not (tmp_path / "none").exists()
+
+
+def test_run_of_a_file_takes_no_further_options(tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text("{}")
+    assert "leave out model" in call("run", tmp_path / "job.json", "--model", "lenet_5", code=2).stderr
+    assert "is not JSON" in call("run", Path(__file__), code=2).stderr
+    assert "No such file" in call("run", tmp_path / "nothing.json", code=2).stderr
+
+
+def test_a_failed_run_ends_with_one_and_its_reason(tmp_path: Path) -> None:
+    nothing = ["--step", "magnitude_prune sparsity=0.5", "--step", "magnitude_prune sparsity=0.1"]
+    result = call("run", *ARGUMENTS, *nothing, "--store", tmp_path / "runs", code=1)
+    assert "set no further weight to zero" in result.stdout
+    assert "→" in result.stdout
+
+
+def test_nested_parts_are_dotted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench.errors import RunFailed
+
+    seen: list[Job] = []
+
+    def note(job: Job, *_: Any, **__: Any) -> None:
+        seen.append(job)
+        raise RunFailed("far enough")
+
+    monkeypatch.setattr(bench, "carry_out", note)
+    call("run", *ARGUMENTS, "--step", "distill teacher.use=resnet teacher.depth=18 epochs=2", code=1)
+    call("run", *ARGUMENTS, "--step", "distill teacher=run:some-01", code=1)
+    assert seen[0].steps[1].teacher == {"use": "resnet", "depth": 18, "width": None}
+    assert seen[1].steps[1].teacher == "run:some-01"
+
+
+# ── estimate ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_estimate_has_a_row_for_each_step_and_runs_nothing() -> None:
+    record = read("estimate", "--model", "lenet_5", "--data", "digits", "--step", "train", "--step", "int8_static")
+    assert [row["after"] for row in record["steps"]] == ["as built", "train 20", "int8 static"]
+    assert record["steps"][2]["artifact_bytes"] < record["steps"][1]["artifact_bytes"] / 3
+    said = call("estimate", "--model", "lenet_5", "--data", "digits", "--step", "magnitude_prune").stdout
+    assert "unstructured zeros" in said
+
+
+def test_estimate_refuses_like_run() -> None:
+    assert (
+        "format onnx" in call("estimate", "--model", "lenet_5", "--data", "digits", "--step", "bfloat16", code=2).stderr
+    )
+
+
+# ── table, show ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_table_lists_runs_for_people_spreadsheets_and_programs(runs: Store) -> None:
+    assert all(run_id in call("table", "--store", runs.root).stdout for run_id in ids(runs))
+    lines = call("table", "--store", runs.root, "--csv").stdout.splitlines()
+    assert lines[0].startswith("run_id,model")
+    assert len(lines) == 3
+    rows = read("table", "--store", runs.root)["rows"]
+    assert {row["run_id"] for row in rows} == set(ids(runs))
+
+
+def test_table_picks_rows(runs: Store) -> None:
+    rows = read("table", "--store", runs.root, "--where", "recipe contains int8 and artifact_bytes > 10")["rows"]
+    assert [row["run_id"] for row in rows] == [ids(runs)[1]]
+    assert "did you mean 'accuracy'" in call("table", "--store", runs.root, "--where", "accurcy > 1", code=2).stderr
+
+
+def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:
+    assert "workbench run" in call("table", "--store", tmp_path).stdout
+
+
+def test_a_broken_record_is_skipped_and_named(runs: Store, tmp_path: Path) -> None:
+    (tmp_path / "broken-01").mkdir()
+    (tmp_path / "broken-01" / "run.json").write_text("{")
+    assert "broken-01" in call("table", "--store", tmp_path).stderr
+    assert "broken-01" in read("table", "--store", tmp_path)["skipped"][0]
+
+
+def test_the_store_may_come_from_the_environment(runs: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_STORE", str(runs.root))
+    assert len(read("table")["rows"]) == 2
+
+
+def test_show_takes_the_beginning_of_an_id_and_tells_everything(runs: Store) -> None:
+    trained, small = ids(runs)
+    said = call("show", small[:-5], "--store", runs.root).stdout
+    for wanted in (small, "train epochs=1", "CPU seconds", trained, "versions", "accuracy"):
+        assert wanted in said
+    assert read("show", small, "--store", runs.root)["parent"] == trained
+
+
+def test_show_of_nothing_or_of_two_is_bad_input(runs: Store) -> None:
+    assert "did you mean" in call("show", ids(runs)[0] + "9", "--store", runs.root, code=2).stderr
+    assert "2 runs" in call("show", "lenet", "--store", runs.root, code=2).stderr
+
+
+# ── compare, choose ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_compare_pairs_the_answers_and_says_that_speed_was_not_measured_together(runs: Store) -> None:
+    trained, small = ids(runs)
+    said = call("compare", trained, small, "--store", runs.root).stdout
+    assert "same 900 test examples" in said
+    assert "--measure" in said
+    record = read("compare", trained, small, "--store", runs.root)
+    assert record["a"] == trained
+    assert record["accuracy"]["both"] + record["accuracy"]["only_a"] > 0
+    assert record["latency"]["ratio"] is None
+
+
+def test_measuring_together_is_kept_and_found_again_in_either_order(runs: Store) -> None:
+    trained, small = ids(runs)
+    first = read("compare", trained, small, "--store", runs.root, "--measure")["latency"]
+    assert first["how"] == "measured together"
+    again = read("compare", trained, small, "--store", runs.root)["latency"]
+    assert again == first
+    swapped = read("compare", small, trained, "--store", runs.root)["latency"]["ratio"]["ratio"]
+    assert swapped == pytest.approx(1 / first["ratio"]["ratio"], rel=1e-6)
+
+
+def test_a_run_is_not_timed_against_itself(runs: Store) -> None:
+    trained, _ = ids(runs)
+    assert "against itself" in call("compare", trained, trained, "--measure", "--store", runs.root, code=2).stderr
+
+
+def test_choose_recommends_and_says_why_not_the_others(runs: Store) -> None:
+    trained, small = ids(runs)
+    record = read("choose", "--max-drop", "100", "--store", runs.root)
+    assert record["recommended"] == small  # fewer bytes, and any drop fits
+    assert list(record["why_not"]) == [trained]
+    assert small in call("choose", "--max-drop", "100", "--store", runs.root).stdout
+
+
+def test_choose_ends_with_one_when_nothing_fits_and_two_when_the_budget_is_none(runs: Store) -> None:
+    assert "no run fits" in call("choose", "--max-bytes", "10", "--store", runs.root, code=1).stdout
+    assert "max_drop" in call("choose", "--max-drop", "-1", "--store", runs.root, code=2).stderr
+
+
+# ── doctor, lab, and all of them ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_doctor_measures_once_and_reports_the_ceilings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    measured = {"float32_gflops": 100.0, "call_us": 2.5}
+    monkeypatch.setattr(ceilings, "measure", lambda: dict(measured))
+    record = read("doctor", "--store", tmp_path)
+    assert record["ok"]
+    assert record["ceilings"]["float32_gflops"] == 100.0
+    assert {each["status"] for each in record["findings"]} <= {"PASS", "WARN"}
+    measured["float32_gflops"] = 50.0
+    assert read("doctor", "--store", tmp_path)["ceilings"]["float32_gflops"] == 100.0
+    assert read("doctor", "--store", tmp_path, "--again")["ceilings"]["float32_gflops"] == 50.0
+
+
+def test_doctor_ends_with_one_when_something_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench import doctor
+
+    monkeypatch.setattr(ceilings, "obtain", lambda **_: {})
+    monkeypatch.setattr(doctor, "MIN_PYTHON", (99, 0))
+    result = call("doctor", "--store", tmp_path, code=1)
+    assert "FAIL" in result.stdout
+
+
+def test_lab_opens_the_tour_and_hands_further_words_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _path, words: seen.append(words))
+    call("lab", "--no-browser")
+    assert seen[0][1:3] == ["-m", "jupyterlab"]
+    assert seen[0][3].endswith("00_tour.ipynb")
+    assert seen[0][4:] == ["--no-browser"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["parts", "run", "estimate", "table", "show", "compare", "choose", "study", "doctor", "lab"],
+)
+def test_every_command_explains_itself(command: str) -> None:
+    said = call(command, "--help").stdout
+    assert "--json" in said or command == "lab"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["parts"], 0), (["parts", "nothing"], 2), (["run", "--fromat", "onnx"], 2), (["show", "nothing"], 2), ([], 2)],
+)
+def test_a_real_process_ends_with_the_promised_code_and_no_traceback(
+    words: list[str], code: int, tmp_path: Path
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "workbench.cli", *words], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr + ended.stdout
+
+
+def test_an_unforeseen_error_is_one_line_and_a_file(tmp_path: Path) -> None:
+    code = "import workbench.doctor as d; d.examine = lambda store: 1 / 0\nfrom workbench.cli import main; main()"
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run([*command, "doctor"], capture_output=True, text=True, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "error: ZeroDivisionError" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    path = Path(ended.stderr.rsplit(" ", 1)[1].strip())
+    assert "Traceback" in path.read_text()
+    path.unlink()
+    in_full = subprocess.run([*command, "--traceback", "doctor"], capture_output=True, text=True, cwd=tmp_path)
+    assert in_full.returncode == 1
+    assert "Traceback" in in_full.stderr
