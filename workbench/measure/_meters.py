@@ -73,7 +73,7 @@ class CpuSeconds:
 
 def rapl_zones(root: Path = POWERCAP) -> list[Path]:
     """Return the package zones whose counters this user may read; subzones (core, dram) are inside or beside them."""
-    zones = sorted(path for path in root.glob("intel-rapl:*") if path.name.count(":") == 1)
+    zones = sorted(root.glob("intel-rapl:*"))
     return [
         zone for zone in zones
         if os.access(zone / "energy_uj", os.R_OK) and (zone / "name").read_text().startswith("package")

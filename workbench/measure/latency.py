@@ -77,7 +77,7 @@ class Latency(Metric):
             hashes = "+".join(facts["sha256"][:16] for facts in compared.values() if facts["needed"])
             found.append(
                 Measurement(f"latency_ratio_to_{role}", f"this / {role}", "lower", result.ratio, result.lo, result.hi,
-                            "bootstrap95 of median", n=samples[:, 0].size, samples_in=file,
+                            result.interval, n=samples[:, 0].size, samples_in=file,
                             conditions={**how, f"{role}_sha256": hashes})
             )  # fmt: skip
         return found
