@@ -42,10 +42,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compress": FAMILY | {"train"},
     "formats": FAMILY,
     "measure": FAMILY | {"compare"},  # intervals
-    "launch": FAMILY,
+    "launch": FAMILY | {"machine"},  # what warms up stands aside while others measure
     "table": GROUND | {"_where", "part", "job", "catalog"},
     "_where": GROUND,
-    "charts": GROUND | {"compare", "_samples", "table"},
+    "wording": GROUND,
+    "charts": GROUND | {"compare", "_samples", "table", "wording"},
 }
 # The tier of bench: the path from a job to a run.
 BENCH = GROUND | {"part", "catalog", "job", "store", "machine", "recorder", "train", "launch", "prefix", "context"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,18 +11,18 @@ from typing import Any
 import orjson
 
 from workbench.errors import RunFailed, WorkbenchError
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+from workbench.launch._order import environment
 
 
 def call(verb: str, question: dict[str, Any], *, threads: int = 1) -> Any:
     """Run `python -m workbench.bench VERB in out` and return what it answered; raises with its own words on failure."""
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
         asked, answered = Path(folder, "in.json"), Path(folder, "out.json")
         asked.write_bytes(orjson.dumps(question, option=orjson.OPT_SERIALIZE_NUMPY))
         command = [sys.executable, "-m", "workbench.bench", verb, str(asked), str(answered)]
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        ended = subprocess.run(
+            command, env=environment(threads), capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
         if ended.returncode or not answered.exists():
             last = (ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"])[-1]
             raise RunFailed(f"a fresh process for {verb} failed: {last}")

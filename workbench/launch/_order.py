@@ -1,0 +1,97 @@
+"""What a worker is started with, whichever way it is started, and what a start and a death leave in its draft."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import signal
+import site
+import subprocess
+import sys
+import sysconfig
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+import workbench
+
+MODULE = "workbench.bench"
+ROOT = str(Path(workbench.__file__).parents[1])
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}  # ONNX Runtime's reporting is a thread, a database and noise
+
+
+@dataclass(frozen=True)
+class Order:
+    """One worker to be started: its draft and store, and everything of the submitter's process that it shall see."""
+
+    draft: str
+    store: str
+    threads: int
+    folder: str  # working directory
+    path: tuple[str, ...]  # sys.path
+    environment: dict[str, str]
+    module: str = MODULE  # its `main` takes the arguments that `python -m` gives it
+
+    @property
+    def arguments(self) -> list[str]:
+        return ["work", self.draft, self.store]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def order(draft: Path, store: Path, threads: int) -> Order:
+    """Describe a worker that sees what this process sees."""
+    return Order(str(draft), str(store), threads, os.getcwd(), tuple(search_path()), environment(threads))
+
+
+def search_path() -> list[str]:
+    """Return where this process finds modules, with the working directory by its name."""
+    return [entry or os.getcwd() for entry in sys.path]
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Return the environment of a process that computes with `threads` and finds the modules that this one finds."""
+    additions = [entry for entry in search_path() if not _is_standard(entry)]
+    return {
+        **NO_TELEMETRY,
+        **os.environ,
+        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": os.pathsep.join(additions),
+    }
+
+
+def _is_standard(entry: str) -> bool:
+    """Say whether every interpreter of this installation has this entry of sys.path by itself."""
+    own = {*site.getsitepackages(), site.getusersitepackages(), *sysconfig.get_paths().values()}
+    return entry in own or entry.endswith((".zip", "lib-dynload"))
+
+
+def spawn(wanted: Order) -> subprocess.Popen[bytes]:
+    """Start a fresh interpreter that leads its own session and writes to the draft's log.txt."""
+    with Path(wanted.draft, "log.txt").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", wanted.module, *wanted.arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env=wanted.environment, cwd=wanted.folder, start_new_session=True,
+        )  # fmt: skip
+
+
+def note_start(wanted: Order, start: Literal["fork", "spawn"], why: str) -> None:
+    """Record how a worker is started, before it is: launcher.json, and the first line of its events."""
+    draft = Path(wanted.draft)
+    (draft / "launcher.json").write_bytes(orjson.dumps({"start": start, "why": why}))
+    moment = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    record = {"t": moment, "seq": 0, "run_id": draft.name.removeprefix(".draft-"), "part": "", "kind": "log"}
+    with (draft / "events.jsonl").open("ab") as events:
+        events.write(orjson.dumps({**record, "text": f"started by {start}: {why}"}) + b"\n")
+
+
+def note_death(draft: Path, code: int | None) -> None:
+    """Write exit.json into a draft that was left; `code` as subprocess counts it, None when nobody knows it."""
+    if draft.is_dir() and not (draft / "exit.json").exists():
+        name = signal.Signals(-code).name if code is not None and code < 0 else None
+        (draft / "exit.json").write_bytes(orjson.dumps({"exit_code": code, "signal": name}))
