@@ -127,7 +127,7 @@ class MeasuringContext:
         path = self.folder / "samples" / file
         path.parent.mkdir(exist_ok=True)
         before = dict(np.load(path)) if path.exists() else {}
-        np.savez(path, **before, **arrays)
+        np.savez(path, **{**before, **arrays})
         return f"samples/{file}"
 
     def say(self, text: str = "", **progress: Any) -> None:

@@ -61,7 +61,7 @@ class Latency(Metric):
         samples = np.array([answer["samples_ms"] for answer in answers])  # (restarts, variants, pairs)
         singles = np.array([answer["single_ms"] for answer in answers])  # (restarts, calls)
         kept = {f"{role}_ms": samples[:, index] for role, index in roles.items()}
-        file = ctx.keep("latency.npz", this_ms=samples[:, 0], single_ms=singles, **kept)
+        file = ctx.keep(self._file(ctx), this_ms=samples[:, 0], single_ms=singles, **kept)
         how = {
             "threads": self.threads, "batch": self.batch, "restarts": self.restarts,
             "calls_per_sample": [answer["calls"][0] for answer in answers], **told,
@@ -81,6 +81,11 @@ class Latency(Metric):
                             conditions={**how, f"{role}_sha256": hashes})
             )  # fmt: skip
         return found
+
+    def _file(self, ctx: MeasureContext) -> str:
+        """Return the sample file: a second latency metric of the same job, at another batch, gets its own."""
+        taken = (ctx.folder / "samples" / "latency.npz").exists()
+        return f"latency_batch{self.batch}_threads{self.threads}.npz" if taken else "latency.npz"
 
 
 def _variants(ctx: MeasureContext) -> tuple[list[Artifact], dict[str, int]]:
