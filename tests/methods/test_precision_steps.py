@@ -27,12 +27,27 @@ def test_weights_stay_as_they_are(step: Step) -> None:
 
 
 @pytest.mark.parametrize("step", [Int8Static(skip=["0"]), Bfloat16(skip=["0"])])
-def test_a_skipped_layer_gets_no_record_and_norms_get_none(step: Step) -> None:
+def test_a_skipped_layer_gets_no_record(step: Step) -> None:
     ctx = context(images())
     step.run(convolutional(), ctx)
     assert list(ctx.quantization) == ["3"]
     preview = {layer.name: layer.precision for layer in step.preview(card_of(convolutional(), images())).layers}
-    assert preview["0"] == preview["1"] == "float32" != preview["3"]
+    assert preview["0"] == "float32" != preview["3"]
+
+
+def test_int8_leaves_norms_and_embeddings_alone_and_bfloat16_takes_them_along() -> None:
+    """A shared output layer must be cast with its embedding: one half of a pair can't be stored otherwise."""
+    model = torch.nn.Sequential(
+        torch.nn.Embedding(32, 8), torch.nn.LayerNorm(8), torch.nn.Linear(8, 8), torch.nn.Linear(8, 32)
+    )
+    model[3].weight = model[0].weight
+    int8, bfloat16 = context(), context()
+    Int8Static().run(model, int8)
+    Bfloat16().run(model, bfloat16)
+    assert list(int8.quantization) == ["2"]
+    assert list(bfloat16.quantization) == ["0", "2", "3"]
+    assert {layer.precision for layer in Bfloat16().preview(card_of(model)).layers} == {"bfloat16"}
+    assert [layer.precision for layer in Int8Static().preview(card_of(model)).layers][:2] == ["float32"] * 2
 
 
 def test_int8_static_records_what_was_asked_for() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workbench.compress import _precision
@@ -32,14 +33,19 @@ class Bfloat16(Step):
         return _precision.why_not(card, KINDS, self.skip)
 
     def preview(self, card: ModelCard) -> ModelCard:
-        return _precision.preview(card, KINDS, self.skip, layer="bfloat16", model="bfloat16")
+        layers = tuple(
+            layer if layer.name in self.skip else replace(layer, precision="bfloat16") for layer in card.layers
+        )
+        return card.with_layers(layers, precision="bfloat16")
 
     def run(self, model: nn.Module, ctx: Context) -> nn.Module:
-        """Record the cast of each layer; the format stores it."""
-        chosen = [(name, weight.ndim) for name, weight in ctx.weights(model) if name not in self.skip]
-        for name, num_dimensions in chosen:
-            kind = "linear" if num_dimensions == 2 else "conv"
-            ctx.quantize(name, Quantization("cast", "bfloat16", "bfloat16", kind=kind))
+        """Record the cast of every weight matrix, embeddings and shared ones too; norms and biases go with the model."""
+        matrices = [
+            name for name, module in model.named_modules() if getattr(module._parameters.get("weight"), "ndim", 0) >= 2
+        ]
+        chosen = [name for name in matrices if name not in self.skip]
+        for name in chosen:
+            ctx.quantize(name, Quantization("cast", "bfloat16", "bfloat16"))
         if not chosen:
             raise WorkbenchError("bfloat16 found no layer to cast", next_move="shorten skip, or drop the step")
         return model
