@@ -30,6 +30,7 @@ class Recorder:
         self._seq = 0
         self._last, self._began = 0.0, time.monotonic()
         self._cancelled = False
+        self._within: list[float] = []  # CPU seconds of finished pieces inside each open one
 
     def listen_for_cancel(self) -> None:
         """Make TERM and INT set the cancel flag; the next `say` raises."""
@@ -76,15 +77,20 @@ class Recorder:
 
     @contextlib.contextmanager
     def piece(self, name: str) -> Iterator[None]:
-        """Name what happens inside and count its CPU seconds, ended children included."""
+        """Name what happens inside and count its CPU seconds, ended children included, pieces within it left out."""
         before, outer = cpu_seconds(), self.part
         self.part, self._began = name, time.monotonic()
         self.say(f"{name} begins")
+        self._within.append(0.0)
         try:
             yield
         finally:
+            took = cpu_seconds() - before
+            own = took - self._within.pop()
+            if self._within:
+                self._within[-1] += took
             self.part = outer
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + cpu_seconds() - before, 4)
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + own, 4)
 
 
 def cpu_seconds() -> float:
