@@ -16,8 +16,9 @@ LOG = logging.getLogger(__name__)
 
 THIRD_PARTY = (
     "numpy", "psutil", "orjson", "pydantic", "torch", "torch._dynamo", "torch.onnx", "scipy.special", "sklearn.datasets",
-    "sklearn.model_selection", "transformers.pytorch_utils", "onnx", "onnxscript", "onnxruntime.quantization",
-    "onnxruntime.quantization.shape_inference", "torch_pruning",
+    "sklearn.model_selection", "transformers.pytorch_utils", "transformers.models.resnet.modeling_resnet",
+    "transformers.models.vit.modeling_vit", "transformers.models.llama.modeling_llama", "onnx", "onnxscript",
+    "onnxruntime.quantization", "onnxruntime.quantization.shape_inference", "torch_pruning",
 )  # fmt: skip
 SPINE = ("workbench.bench", "workbench.worker", "workbench.describe", "workbench.train")
 
