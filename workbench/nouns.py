@@ -68,8 +68,8 @@ class ModelCard:
 
     @property
     def macs(self) -> int | None:
-        """Multiply-accumulates per example over all layers; None if any prunable layer's are unknown."""
-        if any(layer.macs is None for layer in self.layers if layer.prunable):
+        """Multiply-accumulates per example over all layers; None if any layer's are unknown."""
+        if any(layer.macs is None for layer in self.layers):
             return None
         return sum(layer.macs or 0 for layer in self.layers)
 
