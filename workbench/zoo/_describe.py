@@ -18,7 +18,7 @@ def card_of(model: nn.Module, data: DataCard, **facts: Any) -> ModelCard:
     """Return the card of `model` (weights may be on meta) for inputs shaped as in `data`; `facts` are further fields.
 
     A weight that several modules share is counted once and not prunable. `macs` is None for a layer that the pass never
-    called as a module. Raises WorkbenchError when the model can't take the data.
+    called as a module, and for recurrent and other unusual layers. Raises WorkbenchError when the model can't take the data.
     """
     output, macs = _passed(model, data)
     uses = Counter(id(weight) for module in model.modules() if (weight := _weight(module)) is not None)
@@ -58,9 +58,18 @@ def _layer(name: str, module: nn.Module, num_params: int, macs: int | None, uses
         kind=kind,
         weight_shape=() if weight is None else tuple(weight.shape),
         num_params=num_params,
-        macs=macs if computes else 0,
+        macs=macs if computes or _computes_otherwise(module, kind) else 0,
         prunable=computes and uses[id(weight)] == 1,
     )
+
+
+def _computes_otherwise(module: nn.Module, kind: str) -> bool:
+    """Say whether a module multiplies by weights in a way that isn't counted here."""
+    from torch import nn
+
+    weight = _weight(module)
+    is_matrix = kind == "other" and weight is not None and weight.ndim > 1
+    return is_matrix or isinstance(module, nn.RNNBase | nn.RNNCellBase | nn.MultiheadAttention)
 
 
 def _passed(model: nn.Module, data: DataCard) -> tuple[Tensor, dict[str, int]]:

@@ -48,12 +48,17 @@ class PythonCallable(Model):
 
     function: str = param(..., help="module:function or path/file.py:function; the function returns an nn.Module")
     options: dict[str, Any] = param({}, help="Keyword arguments for the function")
+    trained: bool = param(False, help="The function returns trained weights, worth measuring as they come")
 
     @classmethod
     def sample(cls, folder: Path) -> dict[str, Any]:
         """Write a tiny model that fits any data."""
         (folder / "own_model.py").write_text(SAMPLE)
         return {"function": f"{folder / 'own_model.py'}:Tiny"}
+
+    @property
+    def pretrained(self) -> bool:  # type: ignore[override]
+        return self.trained
 
     def why_not(self, data: DataCard) -> list[str]:
         return super().why_not(data) + reference.problems(self.function)
@@ -62,7 +67,8 @@ class PythonCallable(Model):
         """Return the card of the built module: this imports torch."""
         from workbench.zoo._describe import card_of
 
-        return card_of(self.build(data), data, name=self.name(), licence=self.licence, source=self.function)
+        facts = {"licence": self.licence, "source": self.function, "pretrained": self.trained}
+        return card_of(self.build(data), data, name=self.name(), **facts)
 
     def build(self, data: DataCard) -> nn.Module:
         from torch import nn

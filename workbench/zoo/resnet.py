@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from workbench.nouns import DataCard, Layer, ModelCard
 from workbench.params import param
 from workbench.part import Model
-from workbench.zoo import _layers
+from workbench.zoo import _layers, _residual
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,44 +73,7 @@ class Resnet(Model):
         return max(height, SMALLEST), max(width, SMALLEST)
 
     def _layers(self, data: DataCard) -> tuple[Layer, ...]:
-        plan = self._plan()
-        height, width = (halved(halved(extent)) for extent in self._seen_size(data))  # after the stem's pooling
-        stem_positions = halved(self._seen_size(data)[0]) * halved(self._seen_size(data)[1])
-        name = "inner.resnet.embedder.embedder"
-        layers = [*unit(name, _layers.image_shape(data)[0], plan["embedding_size"], kernel=7, positions=stem_positions)]
-        before = plan["embedding_size"]
-        for stage, (after, num_blocks) in enumerate(zip(plan["hidden_sizes"], plan["depths"])):
-            wide = height * width  # a bottleneck's first convolution still sees the larger map
-            if stage:
-                height, width = halved(height), halved(width)
-            for block in range(num_blocks):
-                name = f"inner.resnet.encoder.stages.{stage}.layers.{block}"
-                sizes = (wide if block == 0 else height * width, height * width)
-                shortcut = before != after or (stage > 0 and block == 0)
-                layers += self._block(name, before, after, positions=sizes, shortcut=shortcut)
-                before = after
-        return (*layers, _layers.linear("inner.classifier.1", before, data.num_classes))
-
-    def _block(self, name: str, before: int, after: int, *, positions: tuple[int, int], shortcut: bool) -> list[Layer]:
-        """Return the layers of one residual block; `positions` = of its incoming and of its outgoing map."""
-        incoming, outgoing = positions
-        layers = unit(f"{name}.shortcut", before, after, kernel=1, positions=outgoing) if shortcut else []
-        if self.depth != 50:
-            layers += unit(f"{name}.layer.0", before, after, kernel=3, positions=outgoing)
-            return layers + unit(f"{name}.layer.1", after, after, kernel=3, positions=outgoing)
-        layers += unit(f"{name}.layer.0", before, after // 4, kernel=1, positions=incoming)
-        layers += unit(f"{name}.layer.1", after // 4, after // 4, kernel=3, positions=outgoing)
-        return layers + unit(f"{name}.layer.2", after // 4, after, kernel=1, positions=outgoing)
-
-
-def unit(name: str, before: int, after: int, *, kernel: int, positions: int) -> list[Layer]:
-    """A convolution and its normalisation."""
-    return [
-        _layers.conv(f"{name}.convolution", before, after, kernel=kernel, positions=positions, bias=False),
-        _layers.norm(f"{name}.normalization", after),
-    ]
-
-
-def halved(extent: int) -> int:
-    """The extent of a map after a padded stride of two."""
-    return (extent + 1) // 2
+        channels = _layers.image_shape(data)[0]
+        return _residual.layers(
+            self._plan(), channels=channels, size=self._seen_size(data), num_classes=data.num_classes
+        )
