@@ -122,6 +122,54 @@ def test_the_recommendation_says_whether_it_is_shown(runs: list[Run], tmp_path: 
     assert "no run fits" in without_scripts(written(few, tmp_path, budgets=Budgets(max_bytes=1)))
 
 
+def test_a_test_split_that_contradicts_the_recommendation_is_said(runs: list[Run], tmp_path: Path) -> None:
+    """30 of 900 broken on test only: validation shows no drop, and the reader is told of both."""
+    base, int8, *_ = runs
+    file = Path(int8.folder) / "samples" / "predictions.npz"
+    with np.load(file) as kept:
+        arrays = dict(kept)
+    right = np.eye(10, dtype=np.float32)[arrays["test_targets"]]
+    broken = right.copy()
+    broken[:30] = np.roll(broken[:30], 1, axis=1)
+    np.savez(file, **{**arrays, "validation_outputs": right, "test_outputs": broken})
+    page = without_scripts(written([base, int8], tmp_path))
+    assert "✓ shown to fit the budgets" in page
+    assert "! on test it loses 3.33 points, more than the budget" in page
+    assert "−3.33 [" in page and "points against as trained" in page
+
+
+def test_a_control_is_held_against_its_run_on_the_same_examples(runs: list[Run], tmp_path: Path) -> None:
+    base, int8, *_ = runs
+    with np.load(Path(int8.folder) / "samples" / "predictions.npz") as kept:
+        worse = np.roll(kept["test_outputs"], 1, axis=1)
+    np.savez(Path(int8.folder) / "samples" / "controls.npz", student_alone_test_outputs=worse)
+    page = without_scripts(written([base, replace(int8, controls={"student_alone": {}})], tmp_path))
+    told = page[page.index('id="controls"') : page.index('id="conditions"')]
+    assert "student alone" in told and "the run is better" in told and "99.7%, 0.0%" in told
+    assert "not kept" in told, "validation of the control is missing, and said to be"
+
+
+def test_a_language_model_is_reported_by_its_perplexity(runs: list[Run], tmp_path: Path) -> None:
+    texts = [
+        replace(
+            run,
+            measurements=tuple(
+                replace(each, name="perplexity", unit="1", better="lower", value=7.5, lo=7.0, hi=8.0)
+                if each.name == "accuracy" else each
+                for each in run.measurements if each.name != "f1_macro"
+            ),
+        )
+        for run in runs[:2]
+    ]  # fmt: skip
+    page = without_scripts(written(texts, tmp_path))
+    assert "perplexity 7.5 [7, 8], n = 900" in page and "perplexity, validation" in page
+
+
+def test_what_was_not_measured_is_said_where_its_chart_would_be(runs: list[Run], tmp_path: Path) -> None:
+    page = without_scripts(written([crafted_run("lenet_5-quick00000-01", p50=None)], tmp_path))
+    assert "nothing to draw: no run has a measured" in page and "Latency: not measured" in page
+
+
 def test_labels_of_a_study_name_models_and_recipes(runs: list[Run], tmp_path: Path) -> None:
     labels = {run.job_id: SimpleNamespace(model="LeNet & Co", recipe=f"recipe {i}") for i, run in enumerate(runs)}
     page = without_scripts(written(runs, tmp_path, labels=labels))

@@ -33,7 +33,8 @@ def trade_offs(groups: Sequence[Group], limits: Mapping[str, float]) -> str:
         f"{_radio('split', 'validation', 'validation (what choosing reads)', True)}{_radio('split', 'test', 'test (reported)')}"
         "</fieldset><fieldset><legend>Latency as</legend>"
         f"{_radio('speed', 'ratio', 'ratio to fp32 ONNX, timed alternately', True)}"
-        f"{_radio('speed', 'ms', 'ms of each run')}</fieldset></div>"
+        f"{_radio('speed', 'ms', 'ms of each run')}</fieldset><fieldset><legend>Show</legend>"
+        f"{_radio('zoom', 'all', 'every run', True)}{_radio('zoom', 'near', 'within 10 points of the best')}</fieldset></div>"
     )
     return picks + "".join(
         f"<h3>{escape(group.name)}</h3><div class='pair'>{_size_chart(group, limits)}{_speed_chart(group, limits)}</div>"
@@ -94,14 +95,30 @@ def _speed_chart(group: Group, limits: Mapping[str, float]) -> str:
 
 
 def _trade_off(group: Group, axis: str, split: str, limits: Mapping[str, float], picks: Mapping[str, str]) -> Variant:
-    import plotly.graph_objects as go
-
     measured = next((found for run in group.runs if (found := quality(run, split))), None)
     try:
         data = pareto_data(group.runs, x=axis, y=measured.name if measured else "accuracy", split=split, limits=limits)
     except WorkbenchError as error:
-        return picks, go.Figure(layout={"meta": {"alt": str(error)}, "height": 80}), escape(str(error))
+        return picks, _nothing(str(error)), ""
     return picks, pareto_figure(data), _front_words(group, data)
+
+
+def _nothing(reason: str) -> go.Figure:
+    """Return an empty figure that says why it is empty."""
+    import plotly.graph_objects as go
+
+    hidden = {"visible": False}
+    note = {
+        "text": f"nothing to draw: {reason}",
+        "showarrow": False,
+        "x": 0.5,
+        "y": 0.5,
+        "xref": "paper",
+        "yref": "paper",
+    }
+    return go.Figure(
+        layout={"meta": {"alt": note["text"]}, "height": 160, "xaxis": hidden, "yaxis": hidden, "annotations": [note]}
+    )
 
 
 def _front_words(group: Group, data: ParetoData) -> str:

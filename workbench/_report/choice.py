@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from workbench import table, wording
-from workbench._report.groups import Group, quality
+from workbench._report.groups import Group, paired_on_test, quality
 from workbench._report.runs_table import chip
 from workbench.nouns import Measurement, Run
 
@@ -42,9 +42,18 @@ def _verdict(group: Group) -> str:
         return chip("bad", "✕ no run fits the budgets")
     name = f"<b>{escape(group.short(chosen))}</b>"
     recommended = choice.recommended
-    if recommended and recommended.run_id == chosen.run_id:
-        return f"{name} {chip('good', '✓ shown to fit the budgets')}"
-    return f"{name} {chip('open', '? fits as measured, not shown')}"
+    shown = recommended is not None and recommended.run_id == chosen.run_id
+    fits = chip("good", "✓ shown to fit the budgets") if shown else chip("open", "? fits as measured, not shown")
+    return f"{name} {fits}{_test_says_otherwise(group, chosen)}"
+
+
+def _test_says_otherwise(group: Group, chosen: Run) -> str:
+    """Return a warning when the test split, which chose nothing, shows a larger drop than the budget allows."""
+    limit = group.choice.budgets.max_drop if group.choice else None
+    paired = paired_on_test(chosen, group.baseline) if group.baseline else None
+    if limit is None or paired is None or -100 * paired.difference <= limit:
+        return ""
+    return " " + chip("bad", f"! on test it loses {-100 * paired.difference:.2f} points, more than the budget")
 
 
 def _doubt(group: Group) -> str:
@@ -87,11 +96,16 @@ def _faster(run: Run) -> str:
 
 
 def _tested(run: Run, base: Run) -> str:
+    """Return the test figure and, paired on the same examples, its difference to the baseline."""
     mine, theirs = quality(run, "test"), quality(base, "test")
     if mine is None:
         return ""
-    before = f", as trained {wording.quantity(theirs.value, theirs.unit)}" if theirs else ""
-    return f"test {mine.name} {wording.measured_text(mine)}{before}"
+    told = f"test {mine.name} {wording.measured_text(mine)}"
+    paired = paired_on_test(run, base)
+    if paired:
+        ends = f"[{100 * paired.lo:+.2f}, {100 * paired.hi:+.2f}]"
+        return told + f"; {100 * paired.difference:+.2f} {ends} points against as trained".replace("-", wording.MINUS)
+    return told + (f"; as trained {wording.quantity(theirs.value, theirs.unit)}" if theirs else "")
 
 
 def _facts(group: Group) -> str:
@@ -105,7 +119,10 @@ def _facts(group: Group) -> str:
         "Size": escape(_smaller(run, base)) if base else "",
         "Latency": escape(_faster(run)),
         "Validation": escape(_against(validation, theirs)),
-        "Drop": f"at most {drop.bound:.2f} {drop.unit} with 95% confidence (n = {drop.n})" if drop and drop.n else "",
+        "Drop": f"at most {drop.bound:.2f} {drop.unit} with 95% confidence (validation, n = {drop.n})"
+        if drop and drop.n
+        else "",
+        "Test": escape(_tested(run, base).removeprefix("test ")) if base else "",
     }
     lines = "".join(f'<tr><th scope="row">{name}</th><td>{text}</td></tr>' for name, text in rows.items() if text)
     return f'<table class="facts">{lines}</table>'

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from workbench import table
-from workbench.compare import Budgets, Choice, choose
-from workbench.errors import InvalidInput
+from workbench import _samples, table
+from workbench.compare import Budgets, Choice, PairedAccuracy, choose, paired_accuracy
+from workbench.errors import ArtifactError, InvalidInput
 from workbench.nouns import Measurement, Run
 
 
@@ -71,6 +71,16 @@ def is_as_trained(run: Run) -> bool:
 def quality(run: Run, split: str) -> Measurement | None:
     """Return the accuracy of a classifier or the perplexity of a language model; None when neither was measured."""
     return run.get("accuracy", split=split) or run.get("perplexity", split=split)
+
+
+def paired_on_test(run: Run, base: Run) -> PairedAccuracy | None:
+    """Compare base (a) and run (b) on the same test examples; None where they kept no class answers to compare."""
+    try:
+        theirs, mine = _samples.answers(base, "test"), _samples.answers(run, "test")
+    except ArtifactError:
+        return None
+    same = theirs.outputs.shape == mine.outputs.shape and bool((theirs.targets == mine.targets).all())
+    return paired_accuracy(theirs.correct, mine.correct) if same else None
 
 
 def _group(name: str, runs: Sequence[Run], budgets: Budgets, labels: Mapping[str, Label]) -> Group:

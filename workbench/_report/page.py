@@ -109,10 +109,11 @@ SCRIPT = """
   const draw = (figure) => {
     const variant = [...figure.querySelectorAll("script.variant")].find(fits);
     const plot = figure.querySelector(".plot");
-    if (!variant || figure.drawn === variant) return;
-    figure.drawn = variant;
+    if (!variant) return;
     const content = JSON.parse(variant.textContent);
     plot.setAttribute("aria-label", content.layout.meta.alt);
+    const near = picked.zoom === "near" && content.layout.meta.near;
+    if (near) Object.assign(content.layout.yaxis, {range: near, autorange: false});
     Plotly.react(plot, content.data, content.layout, {displaylogo: false, displayModeBar: "hover", responsive: true, plotlyServerURL: ""});
     figure.querySelectorAll("figcaption[data-split], figcaption[data-speed]").forEach((each) => { each.hidden = !fits(each); });
   };

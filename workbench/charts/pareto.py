@@ -95,7 +95,15 @@ def pareto_figure(data: ParetoData, *, title: str = "", join_parents: bool = Tru
     figure.add_trace(go.Scatter(**_front_line(data), name="Pareto front", hoverinfo="skip"))
     for shown in _points.groups(data.points):
         figure.add_trace(go.Scatter(**_points.markers(shown, dotted=shown[0].format != _points.commonest(data.points))))
-    _style.finish(figure, alt=_in_words(data, title), title_text=title, margin_t=40 if title else 20)
+    rows_of_legend = -(-len(figure.data) // 2)
+    _style.finish(
+        figure,
+        alt=_in_words(data, title),
+        height=360 + 18 * rows_of_legend,
+        title_text=title,
+        margin_t=40 if title else 20,
+    )
+    figure.update_layout(meta={**figure.layout.meta, "near": _near_the_best(data)})
     figure.update_xaxes(**_points.scale(data.x, [point.x for point in data.points]))
     figure.update_yaxes(**_points.scale(data.y, [point.y for point in data.points]))
     _draw_limits(figure, data)
@@ -168,6 +176,15 @@ def _draw_limits(figure: go.Figure, data: ParetoData) -> None:
     for axis, draw in ((data.x, figure.add_vline), (data.y, figure.add_hline)):
         if axis.name in data.limits:
             draw(data.limits[axis.name], annotation_text="budget", annotation_font_color=_style.WORSE, **line)
+
+
+def _near_the_best(data: ParetoData) -> list[float] | None:
+    """Return the part of a y axis of shares within ten points of the best; None for other quantities."""
+    if not data.y.tick_format.endswith("%") or not data.points:
+        return None
+    best = max(point.y for point in data.points)
+    highest = max(point.y_interval[1] if point.y_interval else point.y for point in data.points)
+    return [best - 0.1, min(highest + 0.005, 1.005)]
 
 
 def _in_words(data: ParetoData, title: str) -> str:

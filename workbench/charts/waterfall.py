@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 NEEDED = ("artifact_bytes", "dense_bytes", "num_params", "nonzero_params")
+TOO_SMALL = 0.005  # of the artifact before: less than that of graph and headers is counted with the parameters
 SAME = ("model", "data", "format", "seed")
 
 
@@ -44,7 +45,8 @@ def waterfall_data(run: Run, runs: Sequence[Run]) -> WaterfallData:
     """Split the bytes of `run` over its steps, as far as runs of the same model stop at those steps.
 
     Between two measured artifacts the change is split into parameters removed, parameters stored in fewer bytes, and
-    graph, headers and scales: `Δ(parameters) · old bytes each`, `new parameters · Δ(bytes each)`, and the rest.
+    graph, headers and scales: `Δ(parameters) · old bytes each`, `new parameters · Δ(bytes each)`, and the rest (counted
+    with the others when it is tiny).
     Raises InvalidInput when the sizes of `run` weren't measured.
     """
     if not _sizes(run):
@@ -75,17 +77,18 @@ def waterfall_figure(data: WaterfallData) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_xaxes(
-        tickmode="array", tickvals=list(range(len(data.bars))), ticktext=[_wrapped(bar.label) for bar in data.bars]
-    )
+        tickmode="array", tickvals=list(range(len(data.bars))), ticktext=[_wrapped(bar.label) for bar in data.bars],
+        tickangle=0, tickfont_size=11,
+    )  # fmt: skip
     figure.update_yaxes(title_text="bytes", tickformat="~s", rangemode="tozero")
     words = "; ".join(f"{bar.label} {_bar_text(bar)}" for bar in data.bars)
     title = f"Where the bytes of {data.model}, {data.recipe} went"
     return _style.finish(
         figure,
         alt=f"{title}: {words}. {data.note}",
-        height=340,
+        height=360,
         showlegend=False,
-        margin_b=70,
+        margin_b=90,
     )
 
 
@@ -135,9 +138,19 @@ def _changes(before: Run, after: Run) -> list[Bar]:
     narrower = new["dense_bytes"] - new["num_params"] * each_old
     rest = (new["artifact_bytes"] - new["dense_bytes"]) - (old["artifact_bytes"] - old["dense_bytes"])
     each_new = new["dense_bytes"] / new["num_params"]
+    if abs(rest) < TOO_SMALL * old["artifact_bytes"] and round(removed or narrower):
+        removed, narrower, rest = (removed + rest, narrower, 0.0) if round(removed) else (removed, narrower + rest, 0.0)
     parts = [
-        ("parameters removed", removed, f"{old['num_params']:,.0f} → {new['num_params']:,.0f} parameters"),
-        ("fewer bytes each", narrower, f"{each_old:.2f} → {each_new:.2f} bytes per parameter"),
+        (
+            "fewer parameters" if removed < 0 else "more parameters",
+            removed,
+            f"{old['num_params']:,.0f} → {new['num_params']:,.0f} parameters",
+        ),
+        (
+            "fewer bytes each" if narrower < 0 else "more bytes each",
+            narrower,
+            f"{each_old:.2f} → {each_new:.2f} bytes per parameter",
+        ),
         ("graph, headers, scales", rest, "what the files hold besides parameters"),
     ]
     bars = [Bar(f"{words}: {name}", size, False, after.run_id, note) for name, size, note in parts if round(size)]
@@ -148,9 +161,9 @@ def _changes(before: Run, after: Run) -> list[Bar]:
 
 
 def _added(before: Run, after: Run) -> str:
-    """Return the words for the steps that `after` has more than `before`."""
-    earlier, later = table.recipe_text(before), table.recipe_text(after)
-    return later.removeprefix(earlier).removeprefix(" → ") if later.startswith(earlier) else table.change_text(after)
+    """Return the words for what `after` has more than `before`, training left out where there is anything else."""
+    more = table.change_text(after).removeprefix(table.change_text(before)).removeprefix(" + ")
+    return more or "more training"
 
 
 def _bar_text(bar: Bar) -> str:
@@ -158,7 +171,7 @@ def _bar_text(bar: Bar) -> str:
     return f"{sign}{wording.bytes_text(bar.size_bytes)}"
 
 
-def _wrapped(text: str, width: int = 18) -> str:
+def _wrapped(text: str, width: int = 13) -> str:
     import textwrap
 
     return "<br>".join(textwrap.wrap(text, width))
