@@ -211,7 +211,7 @@ def answer_card(asked: Path, answered: Path) -> int:
 
     def describe() -> Any:
         data = catalog.make("data", question["data"])
-        return asdict(catalog.make("zoo", question["model"]).described(data.card()))  # type: ignore[attr-defined]
+        return asdict(catalog.make("zoo", question["model"]).card(data.card()))  # type: ignore[attr-defined]
 
     return _answer(answered, describe)
 
