@@ -26,7 +26,7 @@ class Latency(Metric):
     threads: int = param(1, help="Threads", unit="threads", ge=1, le=256)
     pairs: int = param(99, help="Interleaved samples of each variant, over all restarts", unit="pairs", ge=6, le=10_000)
     restarts: int = param(
-        3, help="Fresh processes: memory layout of one can bias a ratio", unit="processes", ge=1, le=20
+        5, help="Fresh processes: memory layout of one can bias a ratio", unit="processes", ge=1, le=20
     )
     singles: int = param(
         300, help="Single calls timed for percentiles, over all restarts", unit="calls", ge=30, le=100_000
