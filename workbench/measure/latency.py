@@ -24,7 +24,7 @@ class Latency(Metric):
 
     batch: int = param(1, help="Examples in one call", unit="examples", ge=1, le=4096)
     threads: int = param(1, help="Threads", unit="threads", ge=1, le=256)
-    pairs: int = param(99, help="Interleaved samples of each variant, over all restarts", unit="pairs", ge=6, le=10_000)
+    pairs: int = param(100, help="Interleaved samples of each variant, over all restarts", unit="pairs", ge=6, le=10_000)
     restarts: int = param(
         5, help="Fresh processes: memory layout of one can bias a ratio", unit="processes", ge=1, le=20
     )
