@@ -194,8 +194,9 @@ def test_a_method_always_looks_the_same_and_methods_differ() -> None:
     steps = ("magnitude_prune", "gradient_prune", "channel_prune", "distill", "int8_dynamic", "int8_static", "bfloat16")
     looks = [_style.marker(name) for name in steps]
     assert len({look.colour for look in looks}) == len({look.shape for look in looks}) == len(steps)
-    both = _style.marker("channel_prune + int8_static")
-    assert both.colour == _style.marker("channel_prune").colour and both.shape != _style.marker("channel_prune").shape
+    for first in ("channel_prune", "distill", "magnitude_prune", "gradient_prune"):
+        family = [_style.marker(name) for name in (first, *(f"{first} + {last}" for last in steps[-3:]))]
+        assert len({look.colour for look in family}) == 1 and len({look.shape for look in family}) == 4
 
 
 def test_chart_data_needs_no_plotly() -> None:
