@@ -10,10 +10,12 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from tests.methods._context import Perceptron, card_of, context, images, num_params, perceptron, token_rows
+from workbench import catalog
 from workbench.compress._channels import convert_conv1d, dependency_graph, kept_width, removable_groups
 from workbench.compress.channel_prune import ChannelPrune
 from workbench.errors import WorkbenchError
 from workbench.nouns import Splits
+from workbench.zoo._describe import card_of as describe
 
 
 class Residual(nn.Module):
@@ -283,6 +285,20 @@ def test_for_a_residual_network_too_where_widths_agree() -> None:
     found = card_of(step.run(residual(), context(images())), images())
     assert expected.num_params == found.num_params
     assert expected.macs == found.macs
+
+
+@pytest.mark.parametrize("record", ["lenet_5", "small_cnn", {"use": "resnet", "depth": 8}, "vit"])
+def test_for_the_zoo_the_card_is_right_beforehand(record: Any) -> None:
+    """The job judges later steps and formats, and estimates sizes, by this card alone."""
+    data = catalog.make("data", "digits")
+    part, step = catalog.make("zoo", record), ChannelPrune(ratio=0.4)
+    expected = step.preview(part.card(data.card()))
+    torch.manual_seed(0)
+    pruned = step.run(part.build(data.card()).eval(), context(data.load()))
+    found = describe(pruned, data.card(), name="found")
+    shapes = {layer.name: layer.weight_shape for layer in found.layers if layer.prunable}
+    assert {layer.name: layer.weight_shape for layer in expected.layers if layer.prunable} == shapes
+    assert (expected.num_params, expected.macs) == (found.num_params, found.macs)
 
 
 def test_reasons_against_it_are_words() -> None:
