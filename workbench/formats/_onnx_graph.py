@@ -39,6 +39,19 @@ def write(model: nn.Module, example: Mapping[str, np.ndarray], path: Path) -> No
         exported.save(str(path), external_data=size > LARGEST_SINGLE_FILE)
 
 
+def strip(path: Path) -> None:
+    """Drop what no runtime reads: stack traces, module paths and inferred shapes (half the file of a small deep model)."""
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    graph = model.graph
+    for entry in (*graph.node, *graph.input, *graph.output, *graph.initializer, graph, model):
+        entry.doc_string = ""
+        del entry.metadata_props[:]
+    del graph.value_info[:]
+    path.write_bytes(model.SerializeToString())
+
+
 def stored(path: Path, quantization: Mapping[str, Quantization]) -> dict[str, Any]:
     """Summarise the parameter tensors in the file; scales, zero points and shape constants are not parameters."""
     import numpy as np

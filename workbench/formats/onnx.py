@@ -50,6 +50,7 @@ sys.exit(gap > card["probe"]["tolerance"])
         _onnx_graph.write(model, ctx.example, path)
         if ctx.quantization:
             _onnx_int8.lower(path, ctx)
+        _onnx_graph.strip(path)
         return _onnx_graph.stored(path, ctx.quantization)
 
     def open(self, folder: Path, *, threads: int = 1) -> Session:

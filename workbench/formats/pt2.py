@@ -49,6 +49,7 @@ sys.exit(gap > card["probe"]["tolerance"])
         if ctx.quantization:
             model = _export.in_bfloat16(model, ctx.quantization)
         program = _export.export(model, ctx.example)
+        _forget_sources(program)
         torch.export.save(program, str(folder / FILE))
         return _stored.of_tensors(program.state_dict)
 
@@ -64,3 +65,11 @@ sys.exit(gap > card["probe"]["tolerance"])
                 return {"logits": program(*(torch.from_numpy(inputs[name]) for name in names)).numpy()}
 
         return session
+
+
+def _forget_sources(program: Any) -> None:
+    """Drop what only debugging reads, paths of this machine among it: stack traces, module paths, example inputs."""
+    for node in program.graph.nodes:
+        for name in ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node"):
+            node.meta.pop(name, None)
+    program._example_inputs = None
