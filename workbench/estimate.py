@@ -13,6 +13,11 @@ from typing import Any
 from workbench.nouns import Cost, Layer, ModelCard
 
 WIDTHS = {"float32": 4, "bfloat16": 2, "int8": 1}  # bytes of one weight
+SCALE_BYTES = {
+    "int8 dynamic": 5,
+    "int8 static": 13,
+}  # per output channel: scale and zero point (static: the bias's too)
+NODE_BYTES = {"bfloat16": (0, 800), "int8 dynamic": (550, 1050), "int8 static": (800, 1900)}  # per layer, graph only
 ZEROS = (
     "unstructured zeros change neither bytes nor milliseconds: a dense file stores each zero at full width and a dense "
     "kernel multiplies by it; only nonzero_params falls (remove channels, or choose a format that codes zeros)"
@@ -22,24 +27,23 @@ NO_CEILINGS = "no latency band: this machine's ceilings aren't measured yet (wor
 
 @dataclass(frozen=True)
 class _FormatFigures:
-    """What a format adds: bytes of graph for each layer (low, high), and fixed ones; calls of overhead; resident bytes."""
+    """What a format adds to the numbers of a model; pairs are (low, high)."""
 
-    layer_bytes: tuple[float, float]
+    layer_bytes: tuple[float, float]  # names and graph of one layer
     fixed_bytes: tuple[float, float]
-    layer_calls: tuple[float, float]  # overhead of one layer, in smallest torch calls (ceiling call_us)
+    layer_calls: tuple[float, float]  # overhead of running one layer, in smallest torch calls (ceiling call_us)
     process_bytes: int  # a fresh process that has opened a tiny model
+    folds_batch_norm: bool = (
+        False  # into the convolution before it, which gets a bias; else running statistics are kept
+    )
     copies: float = 2.0  # resident bytes for one byte of artifact
 
 
 FIGURES = {
-    "onnx": _FormatFigures((1800, 3600), (200, 1200), (0.2, 1.5), 76_000_000),
-    "pt2": _FormatFigures((3800, 6600), (1500, 4000), (4.0, 35.0), 345_000_000),
+    "onnx": _FormatFigures((230, 800), (0, 400), (0.2, 1.5), 76_000_000, folds_batch_norm=True),
+    "pt2": _FormatFigures((3900, 7400), (0, 1500), (4.0, 35.0), 345_000_000),
+    "hugging_face": _FormatFigures((130, 450), (0, 900), (4.0, 60.0), 450_000_000),
 }
-STATIC_NODES = 1.25  # a QDQ graph has more nodes around each layer
-SCALE_BYTES = {
-    "int8 dynamic": 5,
-    "int8 static": 13,
-}  # per output channel: scale and zero point (static: the bias's too)
 
 
 def estimate(cards: Sequence[ModelCard], format_name: str, ceilings: Mapping[str, Any] | None = None) -> list[Cost]:
@@ -51,20 +55,43 @@ def estimate(cards: Sequence[ModelCard], format_name: str, ceilings: Mapping[str
 
 
 def artifact_band(card: ModelCard, format_name: str) -> tuple[int, int] | None:
-    """Return (fewest, most) bytes of the files needed to predict; None when the format's overhead isn't known."""
+    """Return (fewest, most) bytes of the files needed to predict; None when the format's overhead isn't known.
+
+    Tables that an architecture bakes in (causal masks, rotary angles) are no parameters, so a card doesn't know them.
+    """
     figures = FIGURES.get(format_name)
     if figures is None:
         return None
-    exact = dense_bytes(card) + _scale_bytes(card)
-    num_layers = len(_computing(card)) * (STATIC_NODES if card.precision == "int8 static" else 1)
-    low, high = (fixed + num_layers * each for fixed, each in zip(figures.fixed_bytes, figures.layer_bytes))
-    return round(exact + low), round(exact + high)
+    folded = len(_batch_norms(card)) if figures.folds_batch_norm else 0
+    num_cast = sum(layer.precision != "float32" and layer.kind != "norm" for layer in card.layers)
+    exact = dense_bytes(card, format_name) + _scale_bytes(card)
+    low, high = (
+        exact + fixed + each * (len(card.layers) - folded) + node * num_cast
+        for fixed, each, node in zip(figures.fixed_bytes, figures.layer_bytes, NODE_BYTES.get(card.precision, (0, 0)))
+    )
+    return round(low), round(high)
 
 
-def dense_bytes(card: ModelCard) -> int:
-    """Return the exact bytes of all parameters at the width they are stored with, zeros included."""
+def dense_bytes(card: ModelCard, format_name: str) -> int:
+    """Return the exact bytes of all numbers of the model at the width they are stored with, zeros included."""
     outside = card.num_params - sum(layer.num_params for layer in card.layers)
-    return outside * WIDTHS["float32"] + sum(_layer_bytes(layer) for layer in card.layers)
+    parameters = outside * WIDTHS["float32"] + sum(_layer_bytes(layer) for layer in card.layers)
+    figures = FIGURES.get(format_name)
+    if figures is None:
+        return parameters
+    if figures.folds_batch_norm:  # scale and shift go, a bias comes
+        return parameters - sum(layer.weight_shape[0] * WIDTHS["float32"] for layer in _batch_norms(card))
+    return parameters + sum(2 * layer.weight_shape[0] * WIDTHS[layer.precision] for layer in _batch_norms(card))
+
+
+def _batch_norms(card: ModelCard) -> list[Layer]:
+    """Return the norms that stand behind a convolution without bias: how every batch-normalised model is written."""
+    pairs = zip(card.layers, card.layers[1:])
+    return [
+        norm
+        for conv, norm in pairs
+        if norm.kind == "norm" and conv.kind == "conv" and conv.num_params == conv.num_weights
+    ]
 
 
 def nonzero_params(card: ModelCard) -> int:
@@ -74,7 +101,7 @@ def nonzero_params(card: ModelCard) -> int:
 
 def _cost(card: ModelCard, format_name: str, ceilings: Mapping[str, Any] | None) -> Cost:
     band, figures = artifact_band(card, format_name), FIGURES.get(format_name)
-    dense = dense_bytes(card)
+    dense = dense_bytes(card, format_name)
     size = (band[0] + band[1]) // 2 if band else dense
     cost = Cost(size, dense, nonzero_params(card), card.macs)
     notes = [_size_note(card, format_name, band)]
@@ -97,7 +124,7 @@ def _size_note(card: ModelCard, format_name: str, band: tuple[int, int] | None) 
     if band is None:
         return f"bytes are those of the parameters alone: what {format_name} adds isn't known"
     return (
-        f"artifact_bytes is the middle of {band[0]:,} to {band[1]:,}: parameters "
+        f"artifact_bytes is the middle of {band[0]:,} to {band[1]:,}: numbers "
         f"{'and scales ' if _scale_bytes(card) else ''}exact, graph estimated"
     )
 

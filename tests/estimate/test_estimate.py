@@ -41,7 +41,7 @@ def test_measured_bytes_lie_in_the_estimated_band(shared_store, steps: list[str]
     low, high = artifact_band(card, format)
     assert low <= measured <= high
     assert estimate([card], format)[0].artifact_bytes == pytest.approx(measured, rel=0.06)
-    assert dense_bytes(card) == run.get("dense_bytes").value
+    assert dense_bytes(card, format) == run.get("dense_bytes").value
 
 
 def test_every_step_has_its_cost() -> None:
@@ -112,8 +112,8 @@ def test_every_format_of_the_catalog_has_an_estimate() -> None:
 
 
 def test_skipped_layers_keep_their_width() -> None:
-    all_layers = dense_bytes(cards("int8_dynamic")[-1])
-    but_one = dense_bytes(cards({"use": "int8_dynamic", "skip": ["fc1"]})[-1])
+    all_layers = dense_bytes(cards("int8_dynamic")[-1], "onnx")
+    but_one = dense_bytes(cards({"use": "int8_dynamic", "skip": ["fc1"]})[-1], "onnx")
     assert but_one - all_layers == 3 * 64 * 300
 
 
