@@ -7,6 +7,7 @@ the run record, and the line in README's table.
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import types
 import typing
@@ -36,7 +37,7 @@ def param(
     part: str = "",
 ) -> Any:
     """Declare one parameter. `...` as default means required; `part` names the family of a nested part."""
-    extra = {"unit": unit, "part": part}
+    extra: dict[str, Any] = {"unit": unit, "part": part}
     return Field(default, description=help, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
 
 
@@ -77,6 +78,7 @@ class ParamSpec:
         return f"{low}{self.name}{high}" if low or high else ""
 
 
+@functools.cache
 def describe(owner: type[Params]) -> tuple[ParamSpec, ...]:
     """List the parameters of `owner` in declaration order."""
     hints = typing.get_type_hints(owner, include_extras=False)

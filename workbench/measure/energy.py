@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from workbench import compare
 from workbench.nouns import Measurement
 from workbench.params import param
 from workbench.part import MeasureContext, Metric
@@ -32,6 +31,8 @@ class Energy(Metric):
     restarts: int = param(3, help="Fresh processes", unit="processes", ge=1, le=20)
 
     def measure(self, ctx: MeasureContext) -> list[Measurement]:
+        from workbench import compare  # brings numpy
+
         answers = []
         with ctx.exclusive() as told:
             for restart in range(self.restarts):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from workbench import compare
 from workbench.nouns import Artifact, Measurement
 from workbench.params import param
 from workbench.part import MeasureContext, Metric
@@ -24,7 +23,9 @@ class Latency(Metric):
 
     batch: int = param(1, help="Examples in one call", unit="examples", ge=1, le=4096)
     threads: int = param(1, help="Threads", unit="threads", ge=1, le=256)
-    pairs: int = param(100, help="Interleaved samples of each variant, over all restarts", unit="pairs", ge=6, le=10_000)
+    pairs: int = param(
+        100, help="Interleaved samples of each variant, over all restarts", unit="pairs", ge=6, le=10_000
+    )
     restarts: int = param(
         5, help="Fresh processes: memory layout of one can bias a ratio", unit="processes", ge=1, le=20
     )
@@ -57,6 +58,8 @@ class Latency(Metric):
         self, ctx: MeasureContext, answers: list[dict[str, Any]], roles: dict[str, int], told: dict[str, Any]
     ) -> list[Measurement]:
         import numpy as np
+
+        from workbench import compare
 
         samples = np.array([answer["samples_ms"] for answer in answers])  # (restarts, variants, pairs)
         singles = np.array([answer["single_ms"] for answer in answers])  # (restarts, calls)

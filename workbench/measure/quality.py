@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench import compare
 from workbench.nouns import DataCard, Examples, Measurement
 from workbench.part import MeasureContext, Metric
 
@@ -39,6 +38,8 @@ class Quality(Metric):
 def _classes(ctx: MeasureContext, split: str, outputs: Any, examples: Examples) -> list[Measurement]:
     import numpy as np
     from sklearn.metrics import precision_recall_fscore_support
+
+    from workbench import compare
 
     file = ctx.keep(
         "predictions.npz", **{f"{split}_outputs": outputs.astype(np.float32), f"{split}_targets": examples.targets}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workbench import compare
 from workbench.nouns import Measurement
 from workbench.params import param
 from workbench.part import MeasureContext, Metric
@@ -25,6 +24,8 @@ class Throughput(Metric):
     restarts: int = param(3, help="Fresh processes", unit="processes", ge=1, le=20)
 
     def measure(self, ctx: MeasureContext) -> list[Measurement]:
+        from workbench import compare  # brings numpy
+
         probe = str(Path(ctx.artifact.folder) / "probe.npz")
         answers = []
         with ctx.exclusive() as told:
