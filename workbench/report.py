@@ -13,6 +13,7 @@ from pathlib import Path
 from workbench._report import charts, choice, conditions, controls, zeros
 from workbench._report.groups import Group, Label, groups
 from workbench._report.page import Section, page
+from workbench._report.plain import plain_text
 from workbench._report.runs_table import runs_table
 from workbench.compare import Budgets
 from workbench.errors import InvalidInput, WorkbenchError
@@ -49,6 +50,11 @@ def write_report(
             f"{target} can't be written: {error.strerror}", next_move="choose another folder"
         ) from error
     return target
+
+
+def report_text(runs: Sequence[Run], *, budgets: Budgets = ONE_POINT, labels: Mapping[str, Label] | None = None) -> str:
+    """Return the page's table and recommendation as plain text; arguments as for `write_report`."""
+    return plain_text(groups(runs, budgets, labels or {}))
 
 
 def _lead(found: Sequence[Group], budgets: Budgets) -> str:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
+import zmq
+import zmq.asyncio
+from jupyter_client.channels import AsyncZMQSocketChannel
+from jupyter_client.session import Session
 from nbformat import v4
 
 from workbench.batch._command import main
 from workbench.batch._declared import declared, from_text, problems
 from workbench.batch._follow import Follower
+from workbench.batch._kernel import LookingAgain
 from workbench.batch.execute import execute
 from workbench.errors import InvalidInput, RunFailed
 
@@ -139,3 +146,31 @@ def test_progress_is_read_from_whole_lines_only(tmp_path: Path) -> None:
         file.write('ne": 8, "total": 8}\n')
     follower._read()
     assert follower.describe().startswith("8 of 8")
+
+
+@pytest.mark.parametrize(
+    ("channel_class", "arrives"), [(AsyncZMQSocketChannel, False), (LookingAgain, True)], ids=["library", "ours"]
+)
+def test_an_answer_is_seen_even_when_a_send_swallowed_its_wake_up(
+    channel_class: type[AsyncZMQSocketChannel], arrives: bool
+) -> None:
+    """With an Output widget nbclient sends while it waits. Once the library's own channel passes, ours can go."""
+    assert asyncio.run(_asked_while_sending(channel_class)) == arrives
+
+
+async def _asked_while_sending(channel_class: type[AsyncZMQSocketChannel]) -> bool:
+    context, kernels, session = zmq.asyncio.Context(), zmq.Context(), Session()
+    kernel, socket = kernels.socket(zmq.ROUTER), context.socket(zmq.DEALER)
+    socket.identity = b"client"
+    socket.connect(f"tcp://127.0.0.1:{kernel.bind_to_random_port('tcp://127.0.0.1')}")
+    session.send(socket, "execute_request", {})
+    waiting = asyncio.ensure_future(channel_class(socket, session).get_msg())
+    await asyncio.sleep(0.3)  # connected, and waiting to be woken
+    session.send(kernel, "execute_reply", {}, ident=b"client")
+    time.sleep(0.3)  # it has arrived, asyncio hasn't looked yet
+    session.send(socket, "comm_msg", {})
+    done, _ = await asyncio.wait([waiting], timeout=3)
+    waiting.cancel()
+    for each in (context, kernels):
+        each.destroy(linger=0)
+    return bool(done)

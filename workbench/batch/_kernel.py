@@ -1,17 +1,51 @@
-"""The kernel that executes a notebook: always the interpreter that asked, whatever kernels a person has installed."""
+"""The kernel that executes a notebook, and a connection to it that no answer gets lost on."""
 
 from __future__ import annotations
 
 import sys
+import time
+from queue import Empty
+from typing import Any
 
+from jupyter_client.asynchronous import AsyncKernelClient
+from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from traitlets import Type
 
 CRITICAL = 50  # of logging: the kernel's own log says "TCP without encryption" each time, and errors of being stopped
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+class LookingAgain(AsyncZMQSocketChannel):
+    """Looks for a message again and again instead of waiting to be woken.
+
+    jupyter_client sends past asyncio (`Session.send` shadows the socket), which swallows the wake-up of a poll on the same
+    socket: with an Output widget in a cell, nbclient then waits for ever for an answer that has long arrived.
+    """
+
+    async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:  # type: ignore[override]
+        """Return the next message; raises Empty after `timeout` seconds (None = never)."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = SECONDS_BETWEEN_LOOKS if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                return await super().get_msg(min(left, SECONDS_BETWEEN_LOOKS))
+            except Empty:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise
+
+
+class PatientClient(AsyncKernelClient):
+    """A client whose shell channel, the only one that is both polled and sent on, looks again."""
+
+    shell_channel_class = Type(LookingAgain)
 
 
 class ThisInterpreter(AsyncKernelManager):
     """Starts `sys.executable`; a kernel named `python3` in a person's home may be another Python altogether."""
+
+    client_factory = Type(PatientClient)
 
     @property
     def kernel_spec(self) -> KernelSpec:
