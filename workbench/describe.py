@@ -16,6 +16,7 @@ from workbench.job import Job, digest
 from workbench.launch import _fresh
 from workbench.machine import versions
 from workbench.nouns import Layer, ModelCard, TensorSpec
+from workbench.prefix import own_files
 
 
 def model_card(job: Job) -> ModelCard:
@@ -23,8 +24,7 @@ def model_card(job: Job) -> ModelCard:
     data = job.data.card()
     if not job.model.card_needs_module:
         return job.model.card(data)
-    files = [path.read_bytes().hex() for path in job.model.source_files()]
-    key = digest([job.model.to_json(), job.data.to_json(), files, versions()])
+    key = digest([job.model.to_json(), job.data.to_json(), own_files(job.model), versions()])
     kept = _folder() / f"{key}.json"
     if not kept.exists():
         answer = _fresh.call("card", {"model": job.model.to_json(), "data": job.data.to_json()})

@@ -64,13 +64,21 @@ def seeds(model: Model, data: Part, steps: tuple[Part, ...], seed: int) -> list[
 
 def source_hash(part: Part) -> str:
     """Return a hash of the source that decides what a part does: its file, its helpers, the training loop, nested parts."""
-    own_files = part.source_files() if isinstance(part, Model) else []
-    texts = [_source(type(part).__module__), *(path.read_bytes().hex() for path in own_files)]
+    texts = [_source(type(part).__module__), *(own_files(part) if isinstance(part, Model) else ())]
     for spec in describe(type(part)):
         nested = getattr(part, spec.name) if spec.part else None
         if isinstance(nested, dict):
             texts.append(source_hash(catalog.make(spec.part, nested)))
     return digest(texts)
+
+
+def own_files(model: Model) -> list[str]:
+    """Return a hash of each of a person's files that decide what a model is; weights may be larger than memory."""
+    hashes = []
+    for path in model.source_files():
+        with path.open("rb") as file:
+            hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return hashes
 
 
 @functools.cache
