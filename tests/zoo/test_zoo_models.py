@@ -24,6 +24,7 @@ CASES = [
     ("vit", {"width": 16, "layers": 2}, images()),
     ("vit", {"width": 24, "heads": 3, "patch": 3}, images(size=12, channels=3)),
     ("tiny_lm", {"width": 16, "ffn": 24}, text()),
+    ("tiny_lm", {"width": 16, "ffn": 24}, text(task="text-classification", classes=4)),
 ]
 IDS = [f"{name}-{index}" for index, (name, _, _) in enumerate(CASES)]
 
@@ -87,6 +88,9 @@ def test_a_few_updates_lower_the_loss(name, parameters, data):
     _, model = built(name, parameters, data)
     inputs = batch(data, num=16)
     targets = inputs.get("tokens", np.arange(16) % 2)
+    if data.task == "text-classification":
+        targets = np.arange(16) % 2
+        inputs["tokens"][:, -3:] = targets[:, None]
     if "pixels" in inputs:
         inputs["pixels"][targets == 1] += 1
     examples, losses = Examples(inputs, targets), []
@@ -164,7 +168,7 @@ def test_image_models_refuse_text_and_other_inputs(name):
         ("vit", {"patch": 3}, images(), "patch=3 does not divide"),
         ("tiny_lm", {"width": 12, "heads": 4}, text(), "not a multiple of 2 × heads"),
         ("tiny_lm", {}, text(names=("tokens", "attention_mask")), "takes one input, tokens"),
-        ("tiny_lm", {}, images(), "language-modelling data"),
+        ("tiny_lm", {}, images(), "language-modelling or text-classification data"),
         ("small_cnn", {"blocks": 5}, images(), "16 × 16 or more"),
     ],
 )

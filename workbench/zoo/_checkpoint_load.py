@@ -15,14 +15,13 @@ from workbench.errors import WorkbenchError
 from workbench.nouns import DataCard
 from workbench.zoo import _checkpoint_fit, _layers
 from workbench.zoo._checkpoint import Checkpoint
-from workbench.zoo._wrapped import TRANSFORMERS_NAMES, FitImages, Wrapped
+from workbench.zoo._wrapped import NO_PADDING, TRANSFORMERS_NAMES, FitImages, Wrapped
 
 AUTO = {
     "image-classification": "AutoModelForImageClassification",
     "text-classification": "AutoModelForSequenceClassification",
     "language-modelling": "AutoModelForCausalLM",
 }
-NO_PADDING = -1  # matches no token: then the last token stands for the text
 MAX_NEW_SHARE = 0.5  # of all weights that may be missing in the file
 
 

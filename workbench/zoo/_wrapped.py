@@ -14,6 +14,8 @@ from workbench.errors import WorkbenchError
 
 TRANSFORMERS_NAMES = {"pixels": "pixel_values", "tokens": "input_ids"}  # ours → theirs; other names are kept
 
+NO_PADDING = -1  # as pad_token_id it matches no token: then the last token stands for the text
+
 
 class FitImages(nn.Module):
     """Brings images in [0, 1] into the form that `inner` wants: size, channels, mean and deviation."""
