@@ -52,6 +52,7 @@ def test_an_edited_file_loads_anew_and_its_classes_pickle(tmp_path):
     text = f"{tmp_path / 'own.py'}:C"
     (tmp_path / "own.py").write_text("class C:\n    value = 1\n")
     first = reference.load(text)
+    assert reference.load(text) is first
     (tmp_path / "own.py").write_text("class C:\n    value = 2\n")
     assert (first.value, reference.load(text).value) == (1, 2)
     assert type(pickle.loads(pickle.dumps(first()))) is first
