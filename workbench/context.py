@@ -93,14 +93,18 @@ class MeasuringContext:
     recorder: Recorder
     quiet: Quiet
     opener: Callable[[Artifact, int], Session]
-    caller: Callable[..., Any]  # fresh process
+    starter: Callable[..., Any]  # of a fresh process
     _outputs: dict[str, Any] = field(default_factory=dict)
 
     def open(self, artifact: Artifact, *, threads: int = 1) -> Session:
         return self.opener(artifact, threads)
 
     def fresh(self, function: str, artifacts: list[Artifact], *, threads: int = 1, **options: Any) -> Any:
-        return self.caller(function, artifacts, threads=threads, options=options)
+        with self.prepare(function, artifacts, threads=threads, **options) as process:
+            return process.answer()
+
+    def prepare(self, function: str, artifacts: list[Artifact], *, threads: int = 1, **options: Any) -> Any:
+        return self.starter(function, artifacts, threads=threads, options=options)
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[dict[str, Any]]:

@@ -216,6 +216,12 @@ class MeasureContext(Protocol):
     def fresh(self, function: str, artifacts: list[Artifact], *, threads: int = 1, **options: Any) -> Any:
         """Call `module:function(sessions, **options)` in a new process; `sessions` open the artifacts lazily."""
 
+    def prepare(self, function: str, artifacts: list[Artifact], *, threads: int = 1, **options: Any) -> Any:
+        """Start such a process (a context manager) whose function is a generator that yields when it is prepared.
+
+        `wait_until_ready()` returns at the yield; `answer()` lets it go on and returns its value.
+        """
+
     def exclusive(self) -> Any:
         """Context manager: hold the machine-wide lock; yields a dict that says whether we were alone."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ def carry_through(draft: Path, store: Store, said: Recorder, quiet: Quiet, resul
     related: Any = _relatives(draft, store)
     ctx = MeasuringContext(
         artifact=saved, data=splits, data_card=job.data.card(), folder=draft, seed=job.seed, recorder=said, quiet=quiet,
-        opener=artifact.open_session, caller=fresh_caller, **related,
+        opener=artifact.open_session, starter=fresh_process, **related,
     )  # fmt: skip
     if state.controls:
         result["controls"] = _keep_controls(ctx, state.controls)
@@ -186,21 +187,45 @@ def build_seeded(model: Model, job: Job, seed: int) -> nn.Module:
     return model.build(job.data.card()).eval()
 
 
-def fresh_caller(function: str, artifacts: list[Artifact], *, threads: int, options: dict[str, Any]) -> Any:
-    """Call `module:function(sessions, **options)` in a new process with the artifacts opened there on demand."""
+def fresh_process(function: str, artifacts: list[Artifact], *, threads: int, options: dict[str, Any]) -> _fresh.Fresh:
+    """Start `module:function(sessions, **options)` in a new process with the artifacts opened there on demand."""
     folders = [each.folder for each in artifacts]
     question = {"function": function, "folders": folders, "threads": threads, "options": options}
-    return _fresh.call("fresh", question, threads=threads)
+    return _fresh.Fresh("fresh", question, threads=threads)
+
+
+def fresh_caller(function: str, artifacts: list[Artifact], *, threads: int, options: dict[str, Any]) -> Any:
+    """Start a fresh process and return its answer."""
+    with fresh_process(function, artifacts, threads=threads, options=options) as process:
+        return process.answer()
 
 
 def answer_fresh(asked: Path, answered: Path) -> int:
-    """(In the fresh process) call the function and write its value."""
+    """(In the fresh process) call the function and write its value; a generator waits at its yield until told to go on."""
     import importlib
 
     question = orjson.loads(asked.read_bytes())
     module, _, name = question["function"].partition(":")
     sessions: list[Callable[[], Any]] = [_opener(Path(folder), question["threads"]) for folder in question["folders"]]
-    return _answer(answered, lambda: getattr(importlib.import_module(module), name)(sessions, **question["options"]))
+
+    def ask() -> Any:
+        value = getattr(importlib.import_module(module), name)(sessions, **question["options"])
+        return _when_told(value) if isinstance(value, Generator) else value
+
+    return _answer(answered, ask)
+
+
+def _when_told(prepared: Generator[None, None, Any]) -> Any:
+    next(prepared)
+    sys.stdout.write(f"{_fresh.READY}\n")
+    sys.stdout.flush()
+    if sys.stdin.readline().strip() != _fresh.GO:
+        raise WorkbenchError("whoever asked is gone")
+    try:
+        next(prepared)
+    except StopIteration as ended:
+        return ended.value
+    raise AssertionError("a prepared function yields once")
 
 
 def answer_card(asked: Path, answered: Path) -> int:

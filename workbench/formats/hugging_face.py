@@ -56,7 +56,9 @@ sys.exit(gap > card["probe"]["tolerance"])
         if card.library != "transformers":
             reasons.append(f"{card.name} is not a transformers model: save_pretrained does not apply")
         if card.structure == "reshaped":
-            reasons.append("from_pretrained would build the original shapes, and layers were removed; choose pt2 or onnx")
+            reasons.append(
+                "from_pretrained would build the original shapes, and layers were removed; choose pt2 or onnx"
+            )
         if card.precision.startswith("int8"):
             reasons.append(f"{card.precision} is not lowered to this format; choose onnx")
         if card.precision == "bfloat16" and any(each.prunable and each.precision == "float32" for each in card.layers):
@@ -67,14 +69,16 @@ sys.exit(gap > card["probe"]["tolerance"])
         import torch
         from transformers import PreTrainedModel
 
-        inner = getattr(model, "inner", None)
+        inner: Any = getattr(model, "inner", None)
         if not isinstance(inner, PreTrainedModel):
-            raise WorkbenchError("there is no transformers model inside this one", next_move="choose format pt2 or onnx")
+            raise WorkbenchError(
+                "there is no transformers model inside this one", next_move="choose format pt2 or onnx"
+            )
         if ctx.quantization:
             inner = inner.to(torch.bfloat16)
         inner.save_pretrained(folder)
         (folder / INPUTS_FILE).write_text(json.dumps(_how(model, list(ctx.example)), indent=2))
-        return _stored.of_tensors({name: tensor for name, tensor in inner.state_dict().items()})
+        return _stored.of_tensors(inner.state_dict())
 
     def open(self, folder: Path, *, threads: int = 1) -> Session:
         import torch

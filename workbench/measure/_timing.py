@@ -6,7 +6,7 @@ import gc
 import math
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,16 @@ def inputs_from(probe: str, batch: int) -> dict[str, np.ndarray]:
 
 def interleaved(
     sessions: list[Callable[[], Any]], *, probe: str, batch: int, pairs: int, singles: int
-) -> dict[str, Any]:
-    """Time all variants alternately; returns samples_ms (variants × pairs), single_ms of the first, calls per sample."""
+) -> Generator[None, None, dict[str, Any]]:
+    """Open all variants, yield, and time them alternately when told.
+
+    Returns samples_ms (variants × pairs), single_ms of the first variant, calls per sample of each.
+    """
     inputs = inputs_from(probe, batch)
     opened = [open_session() for open_session in sessions]
+    for session in opened:
+        session(inputs)
+    yield
     calls = [calls_per_sample(session, inputs) for session in opened]
     gc.collect()
     gc.disable()
