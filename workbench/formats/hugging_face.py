@@ -75,7 +75,7 @@ sys.exit(gap > card["probe"]["tolerance"])
                 "there is no transformers model inside this one", next_move="choose format pt2 or onnx"
             )
         if ctx.quantization:
-            inner = inner.to(dtype=torch.bfloat16)
+            inner = torch.nn.Module.to(inner, torch.bfloat16)
         inner.save_pretrained(folder)
         (folder / INPUTS_FILE).write_text(json.dumps(_how(model, list(ctx.example)), indent=2))
         return _stored.of_tensors(inner.state_dict())
