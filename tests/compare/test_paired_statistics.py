@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench import compare
-from workbench._statistics import ONE_SIDED_95, mcnemar, tango_bound
+from workbench.compare._statistics import ONE_SIDED_95, mcnemar, tango_bound
 from workbench.errors import InvalidInput
 
 counts = st.tuples(*[st.integers(0, 60)] * 4).filter(any)

@@ -7,7 +7,7 @@ import pytest
 from crafted import interleaved
 
 from workbench import compare
-from workbench._latency_ratio import _bootstrap, quotient
+from workbench.compare._latency_ratio import _bootstrap, quotient
 from workbench.errors import InvalidInput
 
 REPEATS = 100

@@ -25,7 +25,13 @@ def table() -> str:
     """Return the tables of all parts, one a family."""
     lines: list[str] = []
     for family in FAMILIES:
-        lines += ["", f"**{HEADINGS[family]}** (`workbench/{family}/`)", "", "| part | what | parameters (default) |", "|---|---|---|"]
+        lines += [
+            "",
+            f"**{HEADINGS[family]}** (`workbench/{family}/`)",
+            "",
+            "| part | what | parameters (default) |",
+            "|---|---|---|",
+        ]
         for part in catalog.parts(family):
             parameters = ", ".join(_parameter(spec) for spec in describe(part)) or "–"
             lines.append(f"| `{part.name()}` | {part.title} | {parameters} |")

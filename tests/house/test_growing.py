@@ -62,7 +62,9 @@ def test_a_step_file_is_all_it_takes(copy_with_a_new_step: Path) -> None:
     job = ["--model", "lenet_300_100", "--data", "digits", "--step", "train epochs=1", "--step", "round_weights bits=2"]
     done = ran(copy_with_a_new_step, "workbench.cli", "run", *job, "--metrics", "size", "--store", "runs")
     assert done.returncode == 0, done.stdout + done.stderr
-    promised = ran(copy_with_a_new_step, "pytest", "-q", "tests/promises", "-k", "round_weights", "-p", "no:cacheprovider")
+    promised = ran(
+        copy_with_a_new_step, "pytest", "-q", "tests/promises", "-k", "round_weights", "-p", "no:cacheprovider"
+    )
     assert promised.returncode == 0, promised.stdout
     assert "passed" in promised.stdout
     assert int(promised.stdout.split(" passed")[0].split()[-1]) >= 12

@@ -22,16 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalog": GROUND | {"part"},
     "job": GROUND | {"part", "catalog"},
     "reference": GROUND,
-    "_statistics": GROUND,
-    "_samples": GROUND,
-    "_pareto": GROUND,
-    "_budgets": GROUND,
-    "_latency_ratio": GROUND | {"_samples"},
-    "_differences": GROUND | {"_samples", "_statistics"},
-    "_judging": GROUND | {"_budgets", "_samples", "_statistics"},
-    "_choosing": GROUND | {"_budgets", "_judging"},
-    "compare": GROUND
-    | {"_statistics", "_samples", "_pareto", "_budgets", "_latency_ratio", "_differences", "_choosing"},
+    "compare": GROUND,
     "estimate": GROUND,
     "train": GROUND,
     "store": GROUND,
@@ -46,15 +37,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "table": GROUND | {"_where", "part", "job", "catalog"},
     "_where": GROUND,
     "wording": GROUND,
-    "charts": GROUND | {"compare", "_samples", "table", "wording"},
+    "charts": GROUND | {"compare", "table", "wording"},
 }
 # The tier of bench: the path from a job to a run.
 BENCH = GROUND | {"part", "catalog", "job", "store", "machine", "recorder", "train", "launch", "prefix", "context"}
 BENCH |= {"artifact", "describe", "worker", "bench"}
 for name in ("prefix", "context", "artifact", "describe", "worker", "bench"):
     MAY_IMPORT[name] = BENCH
-# What people call: may use everything below, but not each other's insides.
-TOP = BENCH | {"compare", "_statistics", "estimate", "table", "_where", "charts"}
 
 
 def modules() -> list[Path]:

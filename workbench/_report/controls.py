@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from workbench import _samples
 from workbench._report.groups import Group
-from workbench.compare import PairedAccuracy, paired_accuracy
+from workbench.compare import PairedAccuracy, _samples, paired_accuracy
 from workbench.errors import ArtifactError
 from workbench.nouns import Run
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from workbench import _samples, table
-from workbench.compare import Budgets, Choice, PairedAccuracy, choose, paired_accuracy
+from workbench import table
+from workbench.compare import Budgets, Choice, PairedAccuracy, _samples, choose, paired_accuracy
 from workbench.errors import ArtifactError, InvalidInput
 from workbench.nouns import Measurement, Run
 

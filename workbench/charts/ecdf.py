@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench import _samples, table
+from workbench import table
 from workbench.charts import _style
+from workbench.compare import _samples
 from workbench.errors import ArtifactError
 from workbench.nouns import Run
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from workbench import _samples
 from workbench.charts import _style, _thumbnail
+from workbench.compare import _samples
 from workbench.errors import InvalidInput
 from workbench.nouns import Run
 
