@@ -25,7 +25,7 @@ class _Bar:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn
 
-            columns = (BarColumn(bar_width=30), TextColumn("{task.description}"))
+            columns = (BarColumn(bar_width=20), TextColumn("{task.description}"))
             self._live = Progress(*columns, console=Console(stderr=True), transient=True)
             self._live.start()
             self._task = self._live.add_task("starting", total=None)
@@ -57,7 +57,7 @@ class RunProgress(_Bar):
         if event["kind"] == "log" and not new:
             return
         done, total = int(event.get("done") or 0), int(event.get("total") or 0)
-        self.show(f"{place[0]}  {_where(event)}", done=done, total=total, new=new)
+        self.show(f"{_where(event)}  {place[0]}", done=done, total=total, new=new)
 
 
 class StudyProgress(_Bar):
@@ -81,11 +81,11 @@ class StudyProgress(_Bar):
 
 
 def _where(event: Mapping[str, Any]) -> str:
-    """Return, as in `steps[0].train 120/600 batches, loss 0.21, 3 s left`."""
+    """Return, as in `steps[0].train 120/600 batches, 3 s left, loss 0.21`."""
     pieces = [str(event.get("part") or event.get("kind") or "starting")]
     if event.get("total"):
         pieces[0] += f" {event['done']}/{event['total']} {event.get('unit', '')}".rstrip()
-    pieces += [f"{name} {value:.3g}" for name, value in (event.get("values") or {}).items()]
     if event.get("eta_s"):
         pieces.append(f"{event['eta_s']:.0f} s left")
+    pieces += [f"{name} {value:.3g}" for name, value in (event.get("values") or {}).items()]
     return ", ".join(pieces)
