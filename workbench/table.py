@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
 
 from workbench import catalog
 from workbench._where import parse
@@ -215,7 +216,7 @@ def _whole(measured: Measurement | None) -> int | None:
 
 
 def _key(record: Any) -> str:
-    return json.dumps(record, sort_keys=True)
+    return orjson.dumps(record, option=orjson.OPT_SORT_KEYS).decode()
 
 
 @lru_cache(maxsize=20_000)
@@ -223,7 +224,7 @@ def _words(family: str, key: str) -> str:
     """Return a part record in a few words; a part this version can't read is named as it was recorded."""
     part = _part(family, key)
     if part is None:
-        return _as_recorded(json.loads(key))
+        return _as_recorded(orjson.loads(key))
     if family == "compress":
         return part.describe()  # type: ignore[attr-defined]
     fresh = type(part).model_fields
@@ -236,14 +237,14 @@ def _method(key: str) -> str:
     """Return the name of a step, empty for plain training."""
     part = _part("compress", key)
     if part is None:
-        return _as_recorded(json.loads(key)).split(" ")[0]
+        return _as_recorded(orjson.loads(key)).split(" ")[0]
     return "" if part.trains else part.name()  # type: ignore[attr-defined]
 
 
 def _part(family: str, key: str) -> Part | None:
     """Make a recorded part; None when this version has no such part or can't read its parameters."""
     try:
-        return catalog.make(family, json.loads(key))
+        return catalog.make(family, orjson.loads(key))
     except InvalidInput:
         return None
 
