@@ -40,8 +40,8 @@ class _FormatFigures:
 
 
 FIGURES = {
-    "onnx": _FormatFigures((230, 800), (0, 400), (0.2, 1.5), 76_000_000, folds_batch_norm=True),
-    "pt2": _FormatFigures((3900, 7400), (0, 1500), (4.0, 35.0), 345_000_000),
+    "onnx": _FormatFigures((230, 800), (0, 400), (0.2, 2.0), 76_000_000, folds_batch_norm=True),
+    "pt2": _FormatFigures((3900, 7400), (0, 1500), (4.0, 55.0), 345_000_000),
     "hugging_face": _FormatFigures((130, 450), (0, 900), (4.0, 60.0), 450_000_000),
 }
 
@@ -153,7 +153,8 @@ def _latency_ms(card: ModelCard, figures: _FormatFigures, ceilings: Mapping[str,
         best += operations / (ceilings[f"{layer.precision}_gflops"] * 1e9)
         reading = _layer_bytes(layer) / (ceilings["read_gb_per_s"] * 1e9) if layer.macs else 0.0
         worst += max(operations / (ceilings[f"{layer.precision}_row_gflops"] * 1e9), reading)
-    call = ceilings["call_us"] * 1e-6
-    num_layers = len(_computing(card))
-    low, high = (call * (1 + num_layers * each) for each in figures.layer_calls)
+    call, num_layers = ceilings["call_us"] * 1e-6, len(_computing(card))
+    num_cast = sum(layer.precision != "float32" for layer in _computing(card))  # at worst a cast on either side
+    low = call * (1 + num_layers * figures.layer_calls[0])
+    high = call * (1 + (num_layers + num_cast) * figures.layer_calls[1])
     return 1e3 * (low + best), 1e3 * (high + worst)
