@@ -213,6 +213,30 @@ def test_in_transformers_only_the_feed_forward_width_goes(name: str) -> None:
     assert not any("attention" in key or "attn" in key or "embed" in key for key in changed)
 
 
+class Attending(nn.Module):
+    """One attention block without embeddings: projection, attention and feed-forward, each added to the stream."""
+
+    def __init__(self, attends: bool) -> None:
+        super().__init__()
+        self.attends = attends
+        self.project, self.norm, self.query = nn.Linear(8, 16), nn.LayerNorm(16), nn.Linear(16, 16)
+        self.up, self.down, self.head = nn.Linear(16, 32), nn.Linear(32, 16), nn.Linear(16, 3)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        stream = self.project(pixels[:, None] * torch.ones(1, 4, 1))
+        seen = self.query(self.norm(stream))
+        stream = stream + (nn.functional.scaled_dot_product_attention(seen, seen, seen) if self.attends else seen)
+        return self.head((stream + self.down(self.up(stream).relu())).mean(1))
+
+
+@pytest.mark.parametrize(("attends", "stream"), [(True, 16), (False, 8)])
+def test_layer_norms_shrink_unless_there_is_attention(attends: bool, stream: int) -> None:
+    torch.manual_seed(0)
+    model = ChannelPrune(ratio=0.5).run(Attending(attends).eval(), context())
+    assert model.norm.weight.shape == (stream,) and model.project.out_features == stream
+    assert model.up.out_features == 16 and model.down.in_features == 16
+
+
 def test_conv1d_becomes_an_equal_linear_layer() -> None:
     model, splits = transformer("gpt2")
     before = model(*example(splits))

@@ -118,7 +118,7 @@ def test_both_students_get_the_same_number_of_updates_also_after_a_start_of_thei
     def watched(model: Any, **options: Any) -> dict[str, float]:
         start = copy.deepcopy(model.state_dict())
         pace = (options["learning_rate"], options["batch_size"])
-        calls.append((options["epochs"], pace, "loss" not in options, start))
+        calls.append((options["epochs"], pace, "loss" not in options, start, torch.rand(3)))
         return train(model, **options)
 
     ctx.train = watched  # type: ignore[method-assign]
@@ -129,6 +129,7 @@ def test_both_students_get_the_same_number_of_updates_also_after_a_start_of_thei
     assert (taught[2], alone[2]) == (False, True)
     assert all(torch.equal(taught[3][name], alone[3][name]) for name in alone[3])
     assert not torch.equal(first[3]["fc1.weight"], taught[3]["fc1.weight"])
+    assert torch.equal(taught[4], alone[4]), "what is drawn while training (dropout) is the same for both"
 
 
 def test_soft_targets_teach_what_wrong_labels_hide() -> None:

@@ -7,14 +7,15 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from tests.methods._context import Perceptron, card_of, context, perceptron, token_rows
+from tests.methods._context import Perceptron, card_of, context, perceptron, token_rows, vectors
 from workbench.compress.gradient_prune import GradientPrune
 from workbench.errors import InvalidInput, WorkbenchError
+from workbench.nouns import Splits
 
 
-def gradients(model: Perceptron, split: str = "train") -> dict[str, torch.Tensor]:
+def gradients(model: Perceptron, split: str = "train", splits: Splits | None = None) -> dict[str, torch.Tensor]:
     """The gradient of the mean loss over a whole split in one batch, by layer."""
-    examples = getattr(context().data, split)
+    examples = getattr(context(splits).data, split)
     loss = cross_entropy(model(torch.from_numpy(examples.inputs["pixels"])), torch.from_numpy(examples.targets))
     layers = ("fc1", "fc2", "fc3")
     return dict(zip(layers, torch.autograd.grad(loss, [model.get_submodule(layer).weight for layer in layers])))
@@ -26,11 +27,11 @@ def weight(model: torch.nn.Module, layer: str) -> torch.Tensor:
 
 @pytest.mark.parametrize("saliency", ["gradient", "gradient_x_weight"])
 def test_what_goes_is_what_a_whole_split_gradient_ranks_lowest(saliency: str) -> None:
-    model = perceptron()
-    by_hand = gradients(model)
+    model, several_batches = perceptron(), vectors(sizes=(150, 24, 20, 24))
+    by_hand = gradients(model, splits=several_batches)
     if saliency == "gradient_x_weight":
         by_hand = {layer: gradient * weight(model, layer) for layer, gradient in by_hand.items()}
-    pruned = GradientPrune(sparsity=0.25, saliency=saliency).run(model, context())
+    pruned = GradientPrune(sparsity=0.25, saliency=saliency).run(model, context(several_batches))
     for layer, score in by_hand.items():
         gone = weight(pruned, layer) == 0
         assert int(gone.sum()) == int(0.25 * gone.numel())
