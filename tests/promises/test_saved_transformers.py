@@ -1,0 +1,66 @@
+"""A folder that transformers saved goes the whole way: loaded, compressed or refused with reasons, saved, opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.promises._every import carried_out_here
+from tests.promises._stranger import open_as_a_stranger
+from tests.zoo import checkpoints
+from workbench.artifact import read
+from workbench.describe import model_card
+from workbench.job import Job
+from workbench.store import Store
+
+TEXT = {"use": "python_source", "length": 32, "num_examples": 200}
+WHICH = {**TEXT, "task": "which_module"}
+DIGITS = {"use": "digits"}
+CHECKPOINTS = {
+    "bert": (lambda: checkpoints.bert(classes=3), WHICH),
+    "vit": (checkpoints.vit, DIGITS),
+    "resnet": (checkpoints.resnet, DIGITS),
+    "gpt2": (checkpoints.gpt2, TEXT),
+    "llama": (checkpoints.llama, TEXT),
+}
+RECIPES: dict[str, tuple[list[Any], str]] = {
+    "as it comes": ([], "onnx"),
+    "pruned": ([{"use": "magnitude_prune", "sparsity": 0.5}], "onnx"),
+    "narrowed": ([{"use": "channel_prune", "ratio": 0.5, "round_to": 4}], "onnx"),
+    "int8 dynamic": ([{"use": "int8_dynamic"}], "onnx"),
+    "int8 static": ([{"use": "int8_static"}], "onnx"),
+    "bfloat16": ([{"use": "bfloat16"}], "hugging_face"),
+}
+WORKS_AT_LEAST = {
+    "bert": {"as it comes", "pruned", "narrowed", "int8 dynamic", "int8 static", "bfloat16"},
+    "vit": {"as it comes", "pruned", "narrowed", "int8 dynamic", "int8 static", "bfloat16"},
+    "resnet": {"as it comes", "pruned", "narrowed", "int8 dynamic", "int8 static", "bfloat16"},
+    "gpt2": {"as it comes", "pruned", "int8 dynamic", "bfloat16"},
+    "llama": {"as it comes", "pruned", "narrowed", "int8 dynamic", "bfloat16"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("family", CHECKPOINTS)
+def test_a_checkpoint_is_compressed_or_refused_with_reasons(family: str, recipe: str, tmp_path: Path) -> None:
+    make, data = CHECKPOINTS[family]
+    steps, format_name = RECIPES[recipe]
+    folder = checkpoints.saved(make(), tmp_path / "checkpoint")
+    record = {"model": {"use": "hugging_face", "checkpoint": folder}, "data": data, "steps": steps}
+    job = Job.from_json({**record, "format": format_name, "metrics": ["size"]})
+    if reasons := job.why_not(model_card(job)):
+        assert recipe not in WORKS_AT_LEAST[family], reasons
+        assert all(len(reason) > 15 for reason in reasons)
+        return
+    run = carried_out_here(job, Store(tmp_path / "runs"))
+    assert run.status == "done", (run.error or {}).get("traceback")
+    artifact = read(Path(run.folder) / "artifact")
+    if "int8" in recipe:
+        assert "int8" in artifact.card["precision"]["weights"]
+    elif format_name == "onnx":
+        assert artifact.card["probe"]["gap_to_torch"] < 1e-4
+    ended = open_as_a_stranger(artifact)
+    assert ended.returncode == 0, ended.stderr
