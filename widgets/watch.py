@@ -51,8 +51,8 @@ class _Line:
     """One display that is updated in place, a few times a second at most."""
 
     def __init__(self) -> None:
-        self.shown_at = time.monotonic()
-        self.handle = display(_bundle("starting", 0, 0), raw=True, display_id=True)
+        self.shown_at = -SECONDS_BETWEEN_UPDATES
+        self.handle = display(_bundle("", 0, 0), raw=True, display_id=True)
 
     def show(self, text: str, done: float, total: float, *, now: bool) -> None:
         if now or time.monotonic() - self.shown_at > SECONDS_BETWEEN_UPDATES:

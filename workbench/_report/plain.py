@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from html import unescape
 
@@ -12,6 +13,7 @@ from workbench._report.groups import Group, quality
 from workbench.nouns import Run
 
 HEADS = ("model", "recipe", "format", "size", "test", "95% interval", "p50 ms", "× fp32 ONNX", "95% interval")
+WIDTH = 110  # of sentences; the table is as wide as it is
 LEFT = 3  # columns of words; the others are numbers
 
 
@@ -53,4 +55,5 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
 def _headlines(groups: Sequence[Group]) -> list[str]:
     """Say what the page says in its first lines, without its marks."""
     items = choice.headline(groups).split("</li>")
-    return [text for item in items if (text := unescape(re.sub(r"<[^>]+>", "", item)).strip())]
+    texts = [unescape(re.sub(r"<[^>]+>", "", item)).strip() for item in items]
+    return [textwrap.fill(text, WIDTH, subsequent_indent="    ") for text in texts if text]

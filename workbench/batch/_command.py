@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.batch._declared import declared, from_text
-from workbench.batch.progress import VARIABLE
 from workbench.errors import InvalidInput, WorkbenchError
 
 if TYPE_CHECKING:
@@ -55,7 +53,6 @@ def _execute(options: argparse.Namespace, console: Console) -> None:
         tempfile.TemporaryDirectory(prefix="workbench-") as folder,
         Follower(console, Path(folder, "told")) as follower,
     ):
-        os.environ[VARIABLE] = str(follower.path)  # the kernel inherits it
         done = execute(
             options.notebook,
             options.output,

@@ -6,12 +6,15 @@ with a `run_id` tell what goes on inside one run, the others how far the whole i
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from workbench.batch.progress import VARIABLE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,11 +42,13 @@ class Follower:
         self.thread = threading.Thread(target=self._poll, daemon=True)
 
     def __enter__(self) -> Follower:
+        os.environ[VARIABLE] = str(self.path)  # the kernel inherits it
         self.bar.start()
         self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        os.environ.pop(VARIABLE, None)
         self.left.set()
         self.thread.join()
         self.bar.stop()
@@ -51,6 +56,7 @@ class Follower:
     def cell(self, done: int, total: int, first_line: str) -> None:
         """Take note that the next cell starts."""
         self.cell_line = f"cell {done + 1} of {total}: {first_line[:60]}"
+        self.step_line, self.total = "", 0.0  # of the cell before
 
     def take(self, event: dict[str, Any]) -> None:
         """Take in one event."""
@@ -64,12 +70,12 @@ class Follower:
 
     def describe(self) -> str:
         """Return the state in one line."""
+        step = self.step_line or self.cell_line
         if not self.total:
-            return f"{self.cell_line} · {_clock(time.monotonic() - self.began)}"
+            return f"{step} · {_clock(time.monotonic() - self.began)}"
         counted = f"{self.done:g} of {self.total:g} {self.unit}".strip()
         left = f" · about {_clock(self.eta_s)} left" if self.eta_s is not None and self.done < self.total else ""
-        step = f" · {self.step_line}" if self.step_line and self.done < self.total else f" · {self.cell_line}"
-        return counted + left + step
+        return f"{counted}{left} · {step if self.done < self.total else self.cell_line}"
 
     def _poll(self) -> None:
         while not self.left.wait(POLL_SECONDS):
