@@ -220,12 +220,18 @@ class Attending(nn.Module):
         super().__init__()
         self.attends = attends
         self.project, self.norm, self.query = nn.Linear(8, 16), nn.LayerNorm(16), nn.Linear(16, 16)
-        self.up, self.down, self.head = nn.Linear(16, 32), nn.Linear(32, 16), nn.Linear(16, 3)
+        self.out, self.up, self.down, self.head = (
+            nn.Linear(16, 16),
+            nn.Linear(16, 32),
+            nn.Linear(32, 16),
+            nn.Linear(16, 3),
+        )
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         stream = self.project(pixels[:, None] * torch.ones(1, 4, 1))
         seen = self.query(self.norm(stream))
-        stream = stream + (nn.functional.scaled_dot_product_attention(seen, seen, seen) if self.attends else seen)
+        mixed = nn.functional.scaled_dot_product_attention(seen, seen, seen) if self.attends else seen
+        stream = stream + self.out(mixed)
         return self.head((stream + self.down(self.up(stream).relu())).mean(1))
 
 
