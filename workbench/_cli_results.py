@@ -77,7 +77,7 @@ def compare(
     \b
     --json: {"schema", "a", "b", "differences": [{"name", "unit", "better", "a", "b", "ratio", "verdict", "conditions"}],
       "latency": {"how", "ratio": {"ratio", "lo", "hi", "verdict", …}, …}, "accuracy": {"both", "only_a", "only_b", "neither",
-      "difference", "lo", "hi", "p_value", "verdict"}, "perplexity", "why_not_paired", "flips", "classes"}; null = not known
+      "difference", "lo", "hi", "p_value", "verdict", "interval"}, "perplexity", "why_not_paired", "flips", "classes"}; null = not known
     """
     from workbench import _cli_pages as pages
     from workbench import compare as comparing

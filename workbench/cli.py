@@ -67,7 +67,8 @@ def parts(
 
     \b
     --json: {"schema", "families": {FAMILY: [{"name", "title", "help", "source", "missing": [reasons], "parameters":
-      [{"name", "kind", "default", "help", "unit", "choices", "ge", "gt", "le", "lt", "part", "optional", "required"}]}]}}
+      [{"name", "kind", "default", "help", "unit", "choices", "ge", "gt", "le", "lt", "bounds", "part", "optional",
+      "required"}]}]}}
     """
     from workbench import _cli_pages as pages
     from workbench._cli_text import say_json

@@ -244,6 +244,31 @@ def test_choose_ends_with_one_when_nothing_fits_and_two_when_the_budget_is_none(
     assert "max_drop" in call("choose", "--max-drop", "-1", "--store", runs.root, code=2).stderr
 
 
+def keys_of(record: Any) -> set[str]:
+    """Return the names of fields at any depth; lists are looked at by their first entry."""
+    if isinstance(record, list):
+        return keys_of(record[0]) if record else set()
+    return set(record).union(*(keys_of(value) for value in record.values())) if isinstance(record, dict) else set()
+
+
+def test_every_field_of_json_is_documented_in_the_help(runs: Store, tmp_path: Path) -> None:
+    trained, small = ids(runs)
+    study = tmp_path / "one.yaml"
+    study.write_text(f"name: one\ndata: digits\nmetrics: [size]\nmodels: {{a: {NARROW}}}\nrecipes: {{b: {{}}}}\n")
+    asked = {
+        "parts": read("parts", "zoo")["families"]["zoo"],
+        "estimate": read("estimate", *ARGUMENTS),
+        "compare": {key: value for key, value in read("compare", trained, small, "--store", runs.root).items()
+                    if key not in ("flips", "classes", "latency")},
+        "choose": {**read("choose", "--store", runs.root), "why_not": {}, "drops": {}, "budgets": {}},
+        "study": read("study", study, "--store", runs.root),
+    }  # fmt: skip
+    for command, record in asked.items():
+        said = call(command, "--help").stdout
+        missing = [key for key in keys_of(record) - {"split"} if f'"{key}"' not in said]
+        assert not missing, (command, missing)
+
+
 # ── doctor, lab, and all of them ──────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -159,6 +159,7 @@ def test_labels_name_every_job() -> None:
     assert {named[job.job_id].recipe for job in expand(study)} == {"as trained", "bf16"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups")
 def test_a_real_study_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
     """One real study in a process of its own: Ctrl-C while it trains, then again to the end."""
