@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from workbench._part_text import part_record
 from workbench.errors import InvalidInput
+from workbench.part_text import part_record
 
 
 def test_values_take_the_declared_kind() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,37 +12,16 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-ROUND_WEIGHTS = '''"""Round every weight to a uniform symmetric grid per layer."""
-
-from workbench.errors import WorkbenchError
-from workbench.params import param
-from workbench.part import Step
-
-
-class RoundWeights(Step):
-    """Weights become multiples of largest / 2^(bits − 1)."""
-
-    title, source = "Round weights", "Gray & Neuhoff, IEEE Trans. IT 44(6), 1998, eq. 3 (no dither)"
-    bits: int = param(3, help="Grid steps per layer, as a power of two", unit="bits", ge=1, le=12)
-
-    def run(self, model, ctx):
-        num_changed = 0
-        for _, weight in ctx.weights(model):
-            step = weight.detach().abs().max() / 2 ** (self.bits - 1)
-            rounded = (weight.detach() / step).round() * step
-            num_changed += int((rounded != weight).sum())
-            weight.data.copy_(rounded)
-        if not num_changed:
-            raise WorkbenchError("round_weights changed no weight", next_move="use fewer bits or drop the step")
-        return model
-'''
+# The step file that CONTRIBUTING shows: what it says is what is tested.
+ROUND_WEIGHTS = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.DOTALL)[0]
 
 
 @pytest.fixture
 def copy_with_a_new_step(tmp_path: Path) -> Path:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "workbench", tmp_path / "workbench", ignore=ignore)
-    shutil.copytree(ROOT / "tests" / "promises", tmp_path / "tests" / "promises", ignore=ignore)
+    for name in ("promises", "zoo"):  # promises about saved transformers borrow the checkpoints of zoo
+        shutil.copytree(ROOT / "tests" / name, tmp_path / "tests" / name, ignore=ignore)
     for name in ("tests/__init__.py", "tests/conftest.py", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "workbench" / "compress" / "round_weights.py").write_text(ROUND_WEIGHTS)

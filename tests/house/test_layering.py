@@ -128,4 +128,4 @@ def test_broad_except_stands_only_where_everything_is_recorded(path: Path) -> No
         and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
         and not any(isinstance(inner, ast.Raise) for inner in ast.walk(node))  # tidying up and raising on is fine
     ]
-    assert not broad or path.name in ("bench.py", "cli.py"), f"lines {broad}"
+    assert not broad or path.name == "bench.py" or room(path) == "cli", f"lines {broad}"

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-SAMPLE_SECONDS = 0.001  # shorter samples drown in the clock and the scheduler
+SAMPLE_SECONDS = 0.001  # shorter means drown in the clock and the scheduler
+BURST_SECONDS = 0.0001  # long against the clock, short against a time slice of the scheduler
+BURSTS, BURSTS_SECONDS = 6, 0.006  # of one sample: so many at most, and so long that slow models don't take minutes
 WARM_UP_SECONDS = 0.05
 
 
@@ -28,34 +30,52 @@ def interleaved(
 ) -> Generator[None, None, dict[str, Any]]:
     """Open all variants, yield, and time them alternately when told.
 
-    Returns samples_ms (variants × pairs), single_ms of the first variant, calls per sample of each.
+    Returns samples_ms (variants × pairs), single_ms of the first variant, calls per sample of each, bursts per sample.
     """
     inputs = inputs_from(probe, batch)
     opened = [open_session() for open_session in sessions]
     for session in opened:
         session(inputs)
     yield
-    calls = [calls_per_sample(session, inputs) for session in opened]
+    took = [warm_up(session, inputs) for session in opened]
+    calls = [math.ceil(BURST_SECONDS / seconds) for seconds in took]
+    longest = max(count * seconds for count, seconds in zip(calls, took))
+    bursts = min(BURSTS, max(1, int(BURSTS_SECONDS / longest)))  # one number for all: a minimum of more is lower
     gc.collect()
     gc.disable()
     samples = np.empty((len(opened), pairs))
     for pair in range(pairs):
         order = range(len(opened)) if pair % 2 == 0 else reversed(range(len(opened)))
         for variant in order:
-            samples[variant, pair] = sample(opened[variant], inputs, calls[variant])
+            samples[variant, pair] = least_disturbed(opened[variant], inputs, calls[variant], bursts)
     single = time_singles(opened[0], inputs, singles)
-    return {"samples_ms": (samples * 1e3).tolist(), "single_ms": (single * 1e3).tolist(), "calls": calls}
+    return {
+        "samples_ms": (samples * 1e3).tolist(),
+        "single_ms": (single * 1e3).tolist(),
+        "calls": [count * bursts for count in calls],
+        "bursts": bursts,
+    }
 
 
 def calls_per_sample(session: Any, inputs: Mapping[str, np.ndarray]) -> int:
-    """Warm up, and return how many calls fill one sample."""
+    """Warm up, and return how many calls fill the mean of one sample."""
+    return math.ceil(SAMPLE_SECONDS / warm_up(session, inputs))
+
+
+def warm_up(session: Any, inputs: Mapping[str, np.ndarray]) -> float:
+    """Call until nothing is done for the first time any more; return the median seconds of a call."""
     took: list[float] = []
     started = time.perf_counter()
     while len(took) < 5 or time.perf_counter() - started < WARM_UP_SECONDS:
         before = time.perf_counter()
         session(inputs)
         took.append(time.perf_counter() - before)
-    return max(1, math.ceil(SAMPLE_SECONDS / float(np.median(took))))
+    return float(np.median(took))
+
+
+def least_disturbed(session: Any, inputs: Mapping[str, np.ndarray], calls: int, bursts: int) -> float:
+    """Return the seconds of one call in the fastest of some bursts of calls: whatever else runs only adds."""
+    return min(sample(session, inputs, calls) for _ in range(bursts))
 
 
 def sample(session: Any, inputs: Mapping[str, np.ndarray], calls: int) -> float:

@@ -7,8 +7,8 @@ from html import escape
 from typing import NamedTuple
 
 from workbench import table, wording
-from workbench._report.groups import Group, quality
 from workbench.nouns import Measurement, Run
+from workbench.report._groups import Group, quality
 
 CHIPS = {
     "done": ("good", "✓ done"),

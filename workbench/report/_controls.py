@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from workbench._report.groups import Group
 from workbench.compare import PairedAccuracy, _samples, paired_accuracy
 from workbench.errors import ArtifactError
 from workbench.nouns import Run
+from workbench.report._groups import Group
 
 SPLITS = ("validation", "test")
 

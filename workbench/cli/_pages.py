@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import catalog
-from workbench._cli_text import console, or_dash, say_rows, span, with_interval
+from workbench.cli._text import console, or_dash, say_rows, span, with_interval
 from workbench.job import Job
 from workbench.nouns import Cost, Measurement, ModelCard, Run
 from workbench.params import ParamSpec, describe

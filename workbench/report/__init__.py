@@ -10,14 +10,18 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from workbench._report import charts, choice, conditions, controls, zeros
-from workbench._report.groups import Group, Label, groups
-from workbench._report.page import Section, page
-from workbench._report.plain import plain_text
-from workbench._report.runs_table import runs_table
 from workbench.compare import Budgets
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.nouns import Run
+from workbench.report import _charts as charts
+from workbench.report import _choice as choice
+from workbench.report import _conditions as conditions
+from workbench.report import _controls as controls
+from workbench.report import _zeros as zeros
+from workbench.report._groups import Group, Label, groups
+from workbench.report._page import Section, page
+from workbench.report._plain import plain_text
+from workbench.report._runs_table import runs_table
 
 ONE_POINT = Budgets(max_drop=1.0)
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench import _cli_results
-from workbench._cli_options import (
+from workbench.cli import _results
+from workbench.cli._options import (
     HERE,
     Data,
     Format,
@@ -39,7 +39,7 @@ class _Commands(typer.core.TyperGroup):
             error: WorkbenchError = Cancelled("stopped", next_move="run the same again: finished steps are kept")
         except WorkbenchError as caught:
             error = caught
-        from workbench._cli_text import error_text
+        from workbench.cli._text import error_text
 
         typer.echo(error_text(error), err=True)
         raise typer.Exit(error.exit_code)
@@ -70,8 +70,8 @@ def parts(
       [{"name", "kind", "default", "help", "unit", "choices", "ge", "gt", "le", "lt", "bounds", "part", "optional",
       "required"}]}]}}
     """
-    from workbench import _cli_pages as pages
-    from workbench._cli_text import say_json
+    from workbench.cli import _pages as pages
+    from workbench.cli._text import say_json
 
     found = pages.parts_record(family)
     if json:
@@ -94,11 +94,11 @@ def run(
     --json: the run record (run.json: run_id, job_id, status, error, job, versions, machine, cpu_seconds, measurements:
       [{name, unit, better, value, lo, hi, interval, k, n, samples_in, conditions}], artifact, …) and "folder"
     """
-    from workbench import _cli_pages as pages
     from workbench import bench
-    from workbench._cli_input import job_from
-    from workbench._cli_progress import RunProgress
-    from workbench._cli_text import say_json
+    from workbench.cli import _pages as pages
+    from workbench.cli._input import job_from
+    from workbench.cli._progress import RunProgress
+    from workbench.cli._text import say_json
     from workbench.store import Store as RunStore
 
     job = job_from(job_file, model=model, data=data, steps=step, format=format, metrics=metrics, seed=seed)
@@ -122,10 +122,10 @@ def estimate(
     --json: {"schema", "job_id", "format", "steps": [{"after", "precision", "artifact_bytes", "dense_bytes",
       "nonzero_params", "macs", "latency_ms_low", "latency_ms_high", "memory_bytes", "notes"}]}; null = not known
     """
-    from workbench import _cli_pages as pages
     from workbench import bench, ceilings
-    from workbench._cli_input import job_from
-    from workbench._cli_text import say_json
+    from workbench.cli import _pages as pages
+    from workbench.cli._input import job_from
+    from workbench.cli._text import say_json
     from workbench.describe import model_card
     from workbench.estimate import estimate as costs_of
 
@@ -140,7 +140,7 @@ def estimate(
         pages.say_estimate(job, cards, costs)
 
 
-for _command in (_cli_results.table, _cli_results.show, _cli_results.compare, _cli_results.choose):
+for _command in (_results.table, _results.show, _results.compare, _results.choose):
     app.command()(_command)
 
 
@@ -160,10 +160,10 @@ def study(
     \b
     --json: {"schema", "name", "runs": [{"run_id", "job_id", "model", "recipe", "format", "status", "error"}]}
     """
-    from workbench import _cli_pages as pages
     from workbench import study as studies
-    from workbench._cli_progress import StudyProgress
-    from workbench._cli_text import say_json
+    from workbench.cli import _pages as pages
+    from workbench.cli._progress import StudyProgress
+    from workbench.cli._text import say_json
     from workbench.store import Store as RunStore
 
     read = studies.read_study(file)
@@ -189,10 +189,10 @@ def doctor(
     --json: {"schema", "ok", "findings": [{"name", "status": PASS|WARN|FAIL, "found", "fix"}], "ceilings":
       {"machine", "float32_gflops", "float32_row_gflops", "bfloat16_…", "int8_…", "read_gb_per_s", "call_us"}}
     """
-    from workbench import _cli_pages as pages
     from workbench import ceilings
     from workbench import doctor as doctors
-    from workbench._cli_text import say_json
+    from workbench.cli import _pages as pages
+    from workbench.cli._text import say_json
 
     findings = doctors.examine(store)
     record = doctors.to_json(findings, ceilings.obtain(again=again))
@@ -219,12 +219,8 @@ def main() -> None:
     except Exception as error:
         if "--traceback" in sys.argv:
             raise
-        from workbench._cli_text import keep_traceback
+        from workbench.cli._text import keep_traceback
 
         typer.echo(f"error: {type(error).__name__}: {error}", err=True)
         typer.echo(f"→ this is a fault of the workbench; its traceback is in {keep_traceback(error)}", err=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench import catalog
-from workbench._study_file import Study, check_study, read_study
-from workbench._study_queue import Progress, Queue
 from workbench.errors import Cancelled, InvalidInput
 from workbench.job import Job
 from workbench.nouns import Run
 from workbench.store import Store
+from workbench.study._file import Study, check_study, read_study
+from workbench.study._queue import Progress, Queue
 
 __all__ = ["Progress", "Study", "carry_out_study", "check_study", "expand", "labels", "read_study"]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from workbench import table, wording
-from workbench._report.groups import Group
-from workbench._report.runs_table import conditions_text, status_chip
 from workbench.nouns import Run
+from workbench.report._groups import Group
+from workbench.report._runs_table import conditions_text, status_chip
 
 
 def unfinished(groups: Sequence[Group]) -> str:

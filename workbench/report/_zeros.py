@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from workbench import table, wording
-from workbench._report.groups import Group
 from workbench.nouns import Run
+from workbench.report._groups import Group
 
 SAME_BYTES = 0.01  # sizes closer than this share are called equal; both are printed
 MORE_ZEROS = 0.1  # a run counts as sparse when this share more of its parameters is zero than in its parent

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from html import escape
 
 from workbench import table, wording
-from workbench._report.groups import Group, paired_on_test, quality
-from workbench._report.runs_table import chip
 from workbench.nouns import Measurement, Run
+from workbench.report._groups import Group, paired_on_test, quality
+from workbench.report._runs_table import chip
 
 
 def headline(groups: Sequence[Group]) -> str:

@@ -7,12 +7,12 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from workbench import catalog
-from workbench._report.groups import Group, quality
 from workbench.charts.flips import Flip, FlipsData, flips_data, flips_figure
 from workbench.charts.pareto import ParetoData, pareto_data, pareto_figure
 from workbench.charts.waterfall import waterfall_data, waterfall_figure
 from workbench.errors import WorkbenchError
 from workbench.nouns import Run
+from workbench.report._groups import Group, quality
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench._part_text import part_record
 from workbench.errors import InvalidInput
 from workbench.job import Job
 from workbench.nouns import Run
 from workbench.params import did_you_mean
+from workbench.part_text import part_record
 from workbench.store import Store
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from workbench._cli_options import HERE, Json, Store, exit_unless
+from workbench.cli._options import HERE, Json, Store, exit_unless
 from workbench.errors import InvalidInput
 
 
@@ -22,9 +22,9 @@ def table(
     --json: {"schema", "rows": [{run_id, model, recipe, format, status, artifact_bytes, accuracy, …: the columns of --csv}],
       "skipped": [records that could not be read]}; null = not measured
     """
-    from workbench import _cli_pages as pages
     from workbench import table as tables
-    from workbench._cli_text import say_json
+    from workbench.cli import _pages as pages
+    from workbench.cli._text import say_json
     from workbench.store import Store as RunStore
 
     if csv and json:
@@ -53,9 +53,9 @@ def show(
     \b
     --json: as for `workbench run`
     """
-    from workbench import _cli_pages as pages
-    from workbench._cli_input import find_run
-    from workbench._cli_text import say_json
+    from workbench.cli import _pages as pages
+    from workbench.cli._input import find_run
+    from workbench.cli._text import say_json
     from workbench.store import Store as RunStore
 
     found = find_run(RunStore(store), run)
@@ -79,11 +79,11 @@ def compare(
       "latency": {"how", "ratio": {"ratio", "lo", "hi", "verdict", …}, …}, "accuracy": {"both", "only_a", "only_b", "neither",
       "difference", "lo", "hi", "p_value", "verdict", "interval"}, "perplexity", "why_not_paired", "flips", "classes"}; null = not known
     """
-    from workbench import _cli_pages as pages
     from workbench import compare as comparing
     from workbench import together
-    from workbench._cli_input import find_run
-    from workbench._cli_text import say_json
+    from workbench.cli import _pages as pages
+    from workbench.cli._input import find_run
+    from workbench.cli._text import say_json
     from workbench.store import Store as RunStore
 
     runs = RunStore(store)
@@ -111,10 +111,10 @@ def choose(
     --json: {"schema", "recommended": run id or null, "unproven": run id or null, "why": [sentences], "why_not":
       {RUN: [reasons]}, "drops": {RUN: {"value", "bound", "n", "unit", "against"}}, "budgets": {…}}
     """
-    from workbench import _cli_pages as pages
     from workbench import compare as comparing
     from workbench import table as tables
-    from workbench._cli_text import say_json
+    from workbench.cli import _pages as pages
+    from workbench.cli._text import say_json
     from workbench.store import Store as RunStore
 
     budgets = comparing.Budgets(max_bytes=max_bytes, max_latency_ms=max_latency_ms, max_drop=max_drop)

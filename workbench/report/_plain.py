@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from html import unescape
 
 from workbench import table, wording
-from workbench._report import choice
-from workbench._report.groups import Group, quality
 from workbench.nouns import Run
+from workbench.report import _choice as choice
+from workbench.report._groups import Group, quality
 
 HEADS = ("model", "recipe", "format", "size", "test", "95% interval", "p50 ms", "× fp32 ONNX", "95% interval")
 WIDTH = 110  # of sentences; the table is as wide as it is

@@ -32,13 +32,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench._part_text import part_record
 from workbench.errors import InvalidInput
 from workbench.params import did_you_mean
+from workbench.part_text import part_record
 
 KEYS = ("name", "title", "data", "format", "metrics", "seeds", "train", "models", "recipes")
 RECIPE_KEYS = ("steps", "format", "model", "train", "metrics", "only")
-SHIPPED = Path(__file__).parent / "studies"
+SHIPPED = Path(__file__).parents[1] / "studies"
 
 
 @dataclass(frozen=True)
