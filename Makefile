@@ -41,6 +41,7 @@ lab: $(VENV)/.installed
 fix: $(VENV)/.installed-all
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+	$(PY) -m tests.house.readme_table
 
 clean:  # runs/ holds measured work and stays; remove it by hand
 	rm -rf $(VENV) reports build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results
