@@ -95,11 +95,15 @@ def test_the_wheel_works_in_an_environment_of_its_own(tmp_path: Path) -> None:
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel], check=True)
     code = """
 import json, pathlib, widgets, workbench
-from workbench.lab import notebooks_folder
+from workbench.lab import folder_to_work_in, notebooks_folder
 folder = notebooks_folder()
+mine = folder_to_work_in(pathlib.Path.cwd()) / "00_tour.ipynb"
+mine.write_text("changed by me")
+folder_to_work_in(pathlib.Path.cwd())
 print(json.dumps({
     "packages": [workbench.__file__, widgets.__file__],
     "notebooks": sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.ipynb")),
+    "mine": [str(mine), mine.read_text()],
     "studies": sorted(path.name for path in (pathlib.Path(workbench.__file__).parent / "studies").glob("*.yaml")),
 }))
 """
@@ -107,6 +111,7 @@ print(json.dumps({
     assert all(str(tmp_path) in path for path in told["packages"])
     in_git = sorted(path.relative_to(ROOT / "notebooks").as_posix() for path in (ROOT / "notebooks").rglob("*.ipynb"))
     assert told["notebooks"] == [name for name in in_git if ".ipynb_checkpoints" not in name]
+    assert told["mine"] == [str(tmp_path / "workbench-notebooks" / "notebooks" / "00_tour.ipynb"), "changed by me"]
     assert told["studies"] == sorted(path.name for path in (ROOT / "workbench" / "studies").glob("*.yaml"))
     here = _output_of([sys.executable, "-m", "workbench.cli", "parts", "--json"], cwd=ROOT)
     assert json.loads(_output_of([str(python.parent / "workbench"), "parts", "--json"], cwd=tmp_path)) == json.loads(
