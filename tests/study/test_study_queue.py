@@ -174,7 +174,7 @@ recipes: {as trained: {}, pruned: {steps: [magnitude_prune sparsity=0.8]}}
     file = tmp_path / "small.yaml"
     command = [sys.executable, "-m", "workbench.cli", "study", str(file), "--store", str(tmp_path / "runs")]
     file.write_text(text.replace("EPOCHS", "10000"))
-    long = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    long = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_ctrl_c)
     assert long.stderr
     for line in long.stderr:
         if "train" in line and "/" in line:  # batches are counted: it is in the middle of a step
