@@ -189,3 +189,8 @@ recipes: {as trained: {}, pruned: {steps: [magnitude_prune sparsity=0.8]}}
     file.write_text(text.replace("EPOCHS", "1"))
     subprocess.run(command, check=True, capture_output=True)
     assert sorted(run.status for run in store.runs()) == ["cancelled", "done", "done"]
+
+
+def _hear_ctrl_c() -> None:
+    """Undo an ignored SIGINT, which every process started in the background of a script inherits."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
