@@ -212,8 +212,8 @@ def test_a_parent_that_dies_before_it_forked_is_replaced(cold: Any, tiny: Any, t
     """The first parent dies while it warms up; nothing of the order is done twice or lost."""
     mark = tmp_path / "died"
     cold(
-        f"import pathlib, os; mark = pathlib.Path({str(mark)!r})\n"
-        "_warm.load_all = lambda breathe: mark.exists() or (mark.touch(), os._exit(9))"
+        f"import pathlib, os, time; mark = pathlib.Path({str(mark)!r})\n"
+        "_warm.load_all = lambda breathe: mark.exists() or (mark.touch(), time.sleep(0.5), os._exit(9))"
     )
     worker = Forked(tiny())
     assert worker.wait(60) == 0

@@ -31,7 +31,9 @@ def publish_many(root: str, count: int) -> None:
 
 def test_a_run_comes_back_as_it_was_written(store: Store) -> None:
     draft = store.begin("m-0000000000", {"seed": 3})
-    measured = Measurement("accuracy", "share", "higher", 0.9, 0.8, 0.95, "wilson95", 9, 10, conditions={"split": "test"})
+    measured = Measurement(
+        "accuracy", "share", "higher", 0.9, 0.8, 0.95, "wilson95", 9, 10, conditions={"split": "test"}
+    )
     written = a_run(draft, measurements=(measured,), cached=("steps[0].train",), error={"kind": "raised"})
     store.publish(draft, written)
     found = store.get("m-0000000000-01")
