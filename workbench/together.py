@@ -44,8 +44,10 @@ def measure_together(a: Run, b: Run, store: Store, *, threads: int = 1, batch: i
     options = {"probe": probe, "batch": batch, "pairs": PAIRS, "singles": 1}
     with machine.Quiet() as quiet, quiet.exclusive() as told:
         answers = [
-            fresh_caller("workbench.measure._timing:interleaved", saved, threads=threads, options=options)
-            for _ in range(RESTARTS)
+            fresh_caller(
+                "workbench.measure._timing:interleaved", saved, threads=threads, options={**options, "turn": turn}
+            )
+            for turn in range(RESTARTS)
         ]
     samples = np.array([answer["samples_ms"] for answer in answers])  # (restarts, 2, pairs)
     found = Together(samples[:, 0], samples[:, 1], {"threads": threads, "batch": batch, **told})

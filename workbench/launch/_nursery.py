@@ -39,6 +39,7 @@ def main(key: str) -> None:
                 _warm.load_all(breathe=quiet.breathe)
             nursery.serve()
             _remove(path)
+            _remove(_nursery_place.inside(folder, f"{key}.log"))  # kept only by a parent that died
     os._exit(0)  # without waiting for the workers: they have lives of their own
 
 

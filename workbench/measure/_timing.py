@@ -26,16 +26,19 @@ def inputs_from(probe: str, batch: int) -> dict[str, np.ndarray]:
 
 
 def interleaved(
-    sessions: list[Callable[[], Any]], *, probe: str, batch: int, pairs: int, singles: int
+    sessions: list[Callable[[], Any]], *, probe: str, batch: int, pairs: int, singles: int, turn: int = 0
 ) -> Generator[None, None, dict[str, Any]]:
     """Open all variants, yield, and time them alternately when told.
 
+    `turn` counts the processes of one measurement: what is opened first lies elsewhere in memory and takes 0.1 to 0.2 %
+    longer (seen), so each process begins with another variant.
     Returns samples_ms (variants × pairs), single_ms of the first variant, calls per sample of each, bursts per sample.
     """
     inputs = inputs_from(probe, batch)
-    opened = [open_session() for open_session in sessions]
-    for session in opened:
-        session(inputs)
+    opened: list[Any] = [None] * len(sessions)
+    for place in range(turn, turn + len(sessions)):
+        opened[place % len(sessions)] = sessions[place % len(sessions)]()
+        opened[place % len(sessions)](inputs)
     yield
     took = [warm_up(session, inputs) for session in opened]
     calls = [math.ceil(BURST_SECONDS / seconds) for seconds in took]

@@ -42,16 +42,17 @@ class Latency(Metric):
         answers: list[dict[str, Any]] = []
         told: dict[str, Any] = {}
         while len(answers) < self.restarts:
-            answers += self._timed(ctx, variants, min(together, self.restarts - len(answers)), told)
+            turns = range(len(answers), min(len(answers) + together, self.restarts))
+            answers += self._timed(ctx, variants, turns, told)
             ctx.say("timing", done=len(answers), total=self.restarts, unit="processes")
         return self._measurements(ctx, answers, roles, told)
 
     def _timed(
-        self, ctx: MeasureContext, variants: list[Artifact], count: int, told: dict[str, Any]
+        self, ctx: MeasureContext, variants: list[Artifact], turns: range, told: dict[str, Any]
     ) -> list[dict[str, Any]]:
-        """Prepare `count` processes while others work, then time them one after the other alone."""
+        """Prepare some processes while others work, then time them one after the other alone."""
         with contextlib.ExitStack() as stack:
-            started = [stack.enter_context(self._one_process(ctx, variants)) for _ in range(count)]
+            started = [stack.enter_context(self._one_process(ctx, variants, turn)) for turn in turns]
             for process in started:
                 process.wait_until_ready()
             with ctx.exclusive() as quiet:
@@ -61,7 +62,7 @@ class Latency(Metric):
             told[name] = worse(told.get(name, value), value)
         return answers
 
-    def _one_process(self, ctx: MeasureContext, variants: list[Artifact]) -> Any:
+    def _one_process(self, ctx: MeasureContext, variants: list[Artifact], turn: int) -> Any:
         return ctx.prepare(
             "workbench.measure._timing:interleaved",
             variants,
@@ -70,6 +71,7 @@ class Latency(Metric):
             batch=self.batch,
             pairs=-(-self.pairs // self.restarts),
             singles=-(-self.singles // self.restarts),
+            turn=turn,
         )
 
     def _measurements(
