@@ -205,7 +205,9 @@ def _put_latency(found: Row, named: Index, run: Run) -> None:
     found.update({name: median.conditions.get(name) for name in ("threads", "batch", "measured_alone")})
     same = {name: found[name] for name in ("threads", "batch")}  # a run may be timed at several batches: keep to one
     for name in ("latency_ms_p50", "latency_ms_p95", "latency_ratio_to_parent", "latency_ratio_to_reference"):
-        measured = run.get(name, **same)
+        measured = named.get((name, None))
+        if measured and any(measured.conditions.get(key) != value for key, value in same.items()):
+            measured = run.get(name, **same)
         found[name] = measured.value if measured else None
         if measured and name == "latency_ratio_to_parent":
             found.update(ratio_lo=measured.lo, ratio_hi=measured.hi)
