@@ -12,9 +12,9 @@ import errno
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -25,6 +25,7 @@ from workbench.nouns import Run
 from workbench.store import DRAFT, Store, own
 
 OnEvent = Callable[[dict[str, Any]], None]
+Result = TypeVar("Result")
 
 SECONDS_BETWEEN_LOOKS = 0.05
 
@@ -79,11 +80,15 @@ def follow(draft: Path, worker: Any, on_event: OnEvent | None) -> None:
 def ended(draft: Path, store: Store) -> Run:
     """Return the run that a draft became, or the draft itself as a lost run."""
     run_id = draft.name.removeprefix(DRAFT)
-    if draft.is_dir():
-        found = next((run for run in store.drafts() if run.run_id == run_id), None)
-        if found:
-            return found
-    return store.get(run_id)
+    return store.draft(run_id) or store.get(run_id)
+
+
+def tried(job_id: str, record: Mapping[str, Any], action: Callable[[], Result]) -> Result | Run:
+    """Return what `action` gives; whatever goes wrong is a failed run without an id, for those who go on with others."""
+    try:
+        return action()
+    except Exception as error:  # noqa: BLE001 - recorded, as in `work`
+        return Run(run_id="", job_id=job_id, status="failed", job=dict(record), error=_error(_kind(error), error))
 
 
 def _relative(relative: Job | None, job: Job, store: Store, on_event: OnEvent | None) -> str | None:

@@ -71,7 +71,7 @@ class Worker:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     made = Machine()
     monkeypatch.setattr(bench, "submit", made.submit)
-    monkeypatch.setattr("workbench.study._queue.SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr("workbench.queue._work.SECONDS_BETWEEN_LOOKS", 0.0)
     yield made
 
 

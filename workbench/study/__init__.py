@@ -14,9 +14,10 @@ from workbench import catalog
 from workbench.errors import Cancelled, InvalidInput
 from workbench.job import Job
 from workbench.nouns import Run
+from workbench.queue._work import Work
 from workbench.store import Store
 from workbench.study._file import Study, check_study, read_study
-from workbench.study._queue import Progress, Queue
+from workbench.study._progress import Progress, Teller
 
 __all__ = ["Progress", "Study", "carry_out_study", "check_study", "expand", "labels", "read_study"]
 
@@ -92,7 +93,7 @@ def _records(study: Study) -> Iterator[tuple[Label, dict[str, Any], list[Any]]]:
                 "metrics": recipe.get("metrics", study.metrics),
             }
             written = recipe.get("format", study.format)
-            for seed in study.seeds:
+            for seed in recipe.get("seeds", study.seeds):
                 filled = _with_roles(record, roles, f"recipe {recipe_name!r} on {model_name}")
                 formats = written if isinstance(written, list) else [written]
                 yield Label(model_name, recipe_name), {**filled, "seed": seed}, formats
@@ -120,16 +121,21 @@ def carry_out_study(
     A failed job doesn't stop the others; those that compare themselves with it are returned as failed without a run id.
     Ctrl-C cancels the workers and raises Cancelled; what was finished, also steps of unfinished jobs, is kept.
     """
-    queue = Queue(expand(study), store, on_event or (lambda progress: None))
+    work, jobs = Work(store, workers=workers), expand(study)
+    for job in jobs:
+        work.add(job)
+    teller = Teller(work, on_event or (lambda progress: None))
     try:
-        queue.work_off(workers)
+        teller.say()
+        for happened in work.work_off():
+            teller.say(happened.ended)
     except KeyboardInterrupt:
-        queue.cancel()
+        work.cancel()
         raise Cancelled(
-            f"{study.name} was stopped: {len(queue.ended)} of {len(queue.jobs)} jobs are done",
+            f"{study.name} was stopped: {len(work.ended)} of {len(jobs)} jobs are done",
             next_move="run the same study again: finished runs and finished steps are kept",
         ) from None
     except BaseException:
-        queue.cancel()
+        work.cancel()
         raise
-    return [queue.ended[job.job_id] for job in queue.jobs]
+    return [work.ended[job.job_id] for job in jobs]

@@ -22,6 +22,7 @@ recipes:                               # required
     train: []                          # instead of the leading steps
     steps: [{use: distill, teacher: $model}]
     metrics: [size, quality]           # instead of the study's
+    seeds: [0, 1, 2]                   # instead of the study's
     only: [lenet_5]                    # the models it is for; default all
 """
 
@@ -37,7 +38,7 @@ from workbench.params import did_you_mean
 from workbench.part_text import part_record
 
 KEYS = ("name", "title", "data", "format", "metrics", "seeds", "train", "models", "recipes")
-RECIPE_KEYS = ("steps", "format", "model", "train", "metrics", "only")
+RECIPE_KEYS = ("steps", "format", "model", "train", "metrics", "seeds", "only")
 SHIPPED = Path(__file__).parents[1] / "studies"
 
 
@@ -90,7 +91,7 @@ def check_study(record: Any) -> Study:
         data=reader.part("data", record.get("data"), "data"),
         format=reader.formats(record.get("format") or "onnx", "format"),
         metrics=reader.parts("measure", record.get("metrics"), "metrics"),
-        seeds=reader.seeds(record.get("seeds", [0])),
+        seeds=reader.seeds(record.get("seeds", [0]), "seeds"),
         train=reader.parts("compress", record.get("train"), "train"),
         models=models,
         recipes=recipes,
@@ -136,10 +137,10 @@ class _Reader:
             return [self.part("formats", entry, f"{place}[{index}]") for index, entry in enumerate(value)]
         return value if value == "fastest" else self.part("formats", value, place)
 
-    def seeds(self, value: Any) -> list[int]:
+    def seeds(self, value: Any, place: str) -> list[int]:
         if isinstance(value, list) and value and all(isinstance(each, int) and each >= 0 for each in value):
             return value
-        self.problems.append(f"seeds: expected a list of whole numbers from 0 up, given {value!r}")
+        self.problems.append(f"{place}: expected a list of whole numbers from 0 up, given {value!r}")
         return []
 
     def model(self, name: str, entry: Any) -> dict[str, Any]:
@@ -181,6 +182,8 @@ class _Reader:
             found["train"] = self.parts("compress", entry["train"], f"{place}.train")
         if "metrics" in entry:
             found["metrics"] = self.parts("measure", entry["metrics"], f"{place}.metrics")
+        if "seeds" in entry:
+            found["seeds"] = self.seeds(entry["seeds"], f"{place}.seeds")
         if "format" in entry:
             found["format"] = self.formats(entry["format"], f"{place}.format")
         return found
