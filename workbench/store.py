@@ -2,9 +2,11 @@
 
     <root>/<run_id>/         run.json, events.jsonl, log.txt, artifact/, samples/
     <root>/.draft-<run_id>/  the same while it is made; stays, and is listed as lost, when its worker was killed
+    <root>/.marks/           what people say of a run afterwards (`workbench.marks`)
+    <root>/.deleted-…        what is being removed; .import-… what is being taken in
 
-The promises: a run appears by one rename and never changes; a run id is used once, also by concurrent processes; a record
-that can't be read is skipped and named in `skipped`, never an exception for the others.
+The promises: a run appears by one rename, never changes and goes by one rename; a run id is used once, also by concurrent
+processes; a record that can't be read is skipped and named in `skipped`, never an exception for the others.
 """
 
 from __future__ import annotations
@@ -22,10 +24,14 @@ from typing import Any
 
 import orjson
 
+from workbench._deleting import comparisons, refuse
 from workbench.errors import ArtifactError, InvalidInput, WorkbenchError
 from workbench.nouns import SCHEMA, Run
 
 DRAFT = ".draft-"
+DELETED = ".deleted-"
+STAGING = ".import-"
+MARKS = ".marks"
 NOBODY_YET_SECONDS = 30.0  # a draft without an owner this young is about to be taken
 
 
@@ -104,19 +110,36 @@ class Store:
         """Return the runs that are not finished: planned, running, or lost with what is known of their end."""
         return [_draft_run(path) for path in sorted(self.root.glob(f"{DRAFT}*"))]
 
+    def draft(self, run_id: str) -> Run | None:
+        """Return one run that is not finished; None when there is none, or it has just been."""
+        with contextlib.suppress(FileNotFoundError):  # renamed while it was read
+            path = self.root / f"{DRAFT}{run_id}"
+            return _draft_run(path) if path.is_dir() else None
+        return None
+
     def lost(self) -> list[Run]:
         """Return the drafts whose worker is gone."""
         return [run for run in self.drafts() if run.status == "lost"]
 
-    def delete(self, run_id: str) -> None:
-        """Remove a run or a draft for good; a running draft is refused."""
-        draft = self.root / f"{DRAFT}{run_id}"
-        if draft.is_dir():
-            if _draft_run(draft).status == "running":
-                raise InvalidInput([f"{run_id} is running"], next_move="cancel it first")
-            shutil.rmtree(draft)
-            return
-        shutil.rmtree(self.get(run_id).folder)
+    def delete(self, *run_ids: str, force: bool = False) -> None:
+        """Remove runs or drafts for good, with their marks; none of them when one is refused.
+
+        Refused are running drafts, pinned runs and, unless `force`, runs that others which stay were measured against.
+        """
+        going = {run_id: self._run_or_draft(run_id) for run_id in run_ids}
+        others = [] if force else [run for run in (*self.runs(), *self.drafts()) if run.status != "lost"]
+        refuse(going, others, self.root / MARKS)
+        with disk_errors(self.root):
+            for run_id, run in going.items():
+                gone = self.root / f"{DELETED}{run_id}-{time.time_ns()}"
+                Path(run.folder).rename(gone)
+                belonging = [path for path, both in comparisons(self.root).items() if run_id in both]
+                for path in (self.root / MARKS / f"{run_id}.json", *belonging):
+                    path.unlink(missing_ok=True)
+                shutil.rmtree(gone)
+
+    def _run_or_draft(self, run_id: str) -> Run:
+        return (self.draft(run_id) if Path(run_id).name == run_id else None) or self.get(run_id)
 
 
 class disk_errors:  # noqa: N801 - reads as a verb in a with statement

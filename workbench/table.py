@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import orjson
 from workbench import catalog
 from workbench._where import parse
 from workbench.errors import InvalidInput
+from workbench.marks import Marks
 from workbench.nouns import Measurement, Run
 from workbench.part import Part
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 BYTES_PER_MB = 1_000_000
 AS_TRAINED = "as trained"
+UNMARKED = Marks()
 
 
 class Column(NamedTuple):
@@ -69,14 +71,22 @@ COLUMNS: dict[str, Column] = {
     "started": Column(str, "UTC, ISO 8601"),
     "seconds": Column(float, "wall time of the whole run, s"),
     "error": Column(str, "cause, unless done"),
+    "tags": Column(str, "words that somebody gave the run, with commas between"),
+    "note": Column(str, "what somebody wrote about the run"),
+    "pinned": Column(bool, "never deleted or tidied away"),
+    "machine": Column(str, "processor that the run was made on; `imported: …` when it came from another store"),
 }
 
 SIZES = ("artifact_bytes", "folder_bytes", "dense_bytes", "nonzero_params", "num_params", "zipped_bytes")
 
 
-def rows(runs: Iterable[Run]) -> list[Row]:
-    """Return one row per run, in the order given, with every name of COLUMNS."""
-    return [_row(run) for run in runs]
+def rows(runs: Iterable[Run], marks: Mapping[str, Marks] | None = None) -> list[Row]:
+    """Return one row per run, in the order given, with every name of COLUMNS; `marks` by run id, None = not looked at."""
+    found = [_row(run) for run in runs]
+    if marks is not None:
+        for row in found:
+            _put_marks(row, marks.get(row["run_id"], UNMARKED))
+    return found
 
 
 def to_frame(table: Sequence[Row]) -> pd.DataFrame:
@@ -162,7 +172,7 @@ def _row(run: Run) -> Row:
         run_id=run.run_id, job_id=run.job_id, status=run.status, parent=run.parent, reference=run.reference,
         model=model_text(run), recipe=recipe_text(run), method=method_text(run), seed=run.job.get("seed"), error=error_text(run),
         format=format_text(run),
-        started=run.started or None, seconds=seconds_text(run.started, run.ended),
+        started=run.started or None, seconds=seconds_text(run.started, run.ended), machine=run.machine.get("cpu"),
     )  # fmt: skip
     named = _index(run)
     for name in SIZES:
@@ -172,6 +182,12 @@ def _row(run: Run) -> Row:
     peak = named.get(("peak_memory_bytes", None))
     found["peak_memory_mb"] = peak.value / BYTES_PER_MB if peak else None
     return found
+
+
+def _put_marks(found: Row, marks: Marks) -> None:
+    found.update(tags=", ".join(marks.tags) or None, note=marks.note or None, pinned=marks.pinned)
+    if marks.imported_from:
+        found["machine"] = f"imported: {found['machine'] or 'unknown processor'}"
 
 
 Index = dict[tuple[str, str | None], Measurement]
