@@ -1,4 +1,4 @@
-"""Takes in a model that was made in a notebook cell: exported into a file named after its content."""
+"""Takes in a model or data that were made in a notebook cell: kept in a file named after its content."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +38,28 @@ def adopt(model: nn.Module, example: Any, *, name: str = "model", folder: str | 
     gap = float((expected - found).abs().max() / expected.abs().max().clamp(min=1))
     if not gap <= TOLERANCE:  # also when it is not a number
         raise WorkbenchError(f"the exported program differs from the model by {gap:.1e} of the largest output")
-    path, sha256 = _kept(program, Path(folder), re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_") or "model")
+    path, sha256 = _kept(program, Path(folder), _file_name(name) or "model")
     return {"use": "exported", "path": str(path), "sha256": sha256}
+
+
+def adopt_data(
+    *, train: Any, test: Any, validation: Any = None, calibration: Any = None, labels: Sequence[str] = (),
+    task: str = "image-classification", name: str = "data", folder: str | Path = FOLDER,
+) -> dict[str, Any]:  # fmt: skip
+    """Keep arrays in a file and return a record for `Job`: `{"use": "arrays", "path": …, "sha256": …}`.
+
+    Each part is (inputs, targets) as in `python_dataset`: inputs an array (N, …) or a dict of them, targets whole numbers.
+    Where validation or calibration is None, a tenth of train takes its place. Raises InvalidInput with all that is wrong.
+    """
+    from workbench.data.arrays import Arrays
+
+    given = {"train": train, "validation": validation, "calibration": calibration, "test": test}
+    parts = {part: value for part, value in given.items() if part in ("train", "test") or value is not None}
+    return Arrays.adopted(parts, folder=Path(folder), task=task, labels=labels, name=_file_name(name) or "data")
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")
 
 
 def _inputs(example: Any) -> dict[str, Tensor]:

@@ -27,17 +27,17 @@ def checked(function: Callable[..., Any], options: Mapping[str, Any], name: str,
     whole = not (isinstance(found, Mapping) and {"train", "test"} <= set(found))
     given = {"": found} if whole else {part: found[part] for part in _splits.PARTS if found.get(part) is not None}
     parts = {
-        part: _examples(value, f"{name}{f', {part} part' if part else ''}", task, problems)
+        part: examples(value, f"{name}{f', {part} part' if part else ''}", task, problems)
         for part, value in given.items()
     }
     if problems:
         raise InvalidInput(problems, next_move='return (inputs, targets), or {"train": (inputs, targets), "test": (…)}')
-    return {part: examples for part, examples in parts.items() if examples is not None}
+    return {part: found for part, found in parts.items() if found is not None}
 
 
 def num_classes(parts: Mapping[str, Examples], stated: int | None, *, labels: Sequence[str]) -> int:
     """Return `stated`, or one more than the largest target; raises InvalidInput when these contradict each other."""
-    largest = max(int(examples.targets.max()) for examples in parts.values())
+    largest = max(int(part.targets.max()) for part in parts.values())
     problems = []
     if stated is not None and largest >= stated:
         problems.append(f"the largest target is {largest}, so there are at least {largest + 1} classes, not {stated}")
@@ -48,14 +48,14 @@ def num_classes(parts: Mapping[str, Examples], stated: int | None, *, labels: Se
     return stated or largest + 1
 
 
-def _examples(value: Any, where: str, task: str, problems: list[str]) -> Examples | None:
-    """Return Examples; None after adding what is wrong to `problems`."""
+def examples(value: Any, where: str, task: str, problems: list[str]) -> Examples | None:
+    """Return Examples of (inputs, targets); None after adding what is wrong to `problems`."""
     if isinstance(value, Examples):
         value = (value.inputs, value.targets)
     if not (isinstance(value, tuple | list) and len(value) == 2) and task in ("language-modelling", "unlabelled"):
         value = (value, None)
     if not (isinstance(value, tuple | list) and len(value) == 2):
-        problems.append(f"{where}: returned {type(value).__name__}, not (inputs, targets)")
+        problems.append(f"{where}: is {type(value).__name__}, not (inputs, targets)")
         return None
     inputs = _inputs(value[0], where, problems)
     if not inputs:
