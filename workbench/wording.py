@@ -47,3 +47,16 @@ def ratio_verdict(measured: Measurement) -> str:
     if measured.lo <= 1 <= measured.hi:
         return "cannot be told apart"
     return "faster" if measured.hi < 1 else "slower"
+
+
+def timing_text(measured: Measurement) -> str:
+    """Return under which conditions a latency was taken: threads, batch, warm-up, samples, alone or not."""
+    how = measured.conditions
+    told = [f"{name} {how[name]}" for name in ("threads", "batch") if name in how]
+    told.append(
+        f"warmed up {how['warm_up_seconds']:g} s or more" if "warm_up_seconds" in how else "warm-up not recorded"
+    )
+    told += [f"{measured.n:,} samples"] if measured.n else []
+    told += [f"{how['restarts']} processes"] if how.get("restarts") else []
+    alone = {True: "alone", False: "not alone"}.get(how.get("measured_alone"), "alone or not: not recorded")  # type: ignore[arg-type]
+    return ", ".join([*told, alone])

@@ -89,7 +89,7 @@ def _curve(run: Run, single_ms: np.ndarray) -> Curve:
     how = dict(measured.conditions) if measured else {}
     conditions = ", ".join(f"{name} {how[name]}" for name in ("threads", "batch") if name in how)
     return Curve(
-        run.run_id, f"{table.model_text(run)}: {table.change_text(run)}, {table.format_text(run)}", table.method_text(run),
+        run.run_id, _style.run_label(run), table.method_text(run),
         ordered[kept], share[kept], ordered.size, conditions,
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -33,6 +33,18 @@ class Flip:
     answer_before: float  # probability of the answer given, parent
     answer_after: float
     image: str = ""  # data URI; empty when the input is no picture
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """How likely both runs held the classes of one example, the likeliest of either first."""
+
+    index: int
+    target: str
+    classes: tuple[str, ...]
+    before: tuple[float, ...]  # the parent's
+    after: tuple[float, ...]
+    num_left_out: int  # classes that neither held likely
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,42 @@ def flips_data(
         found = [_with_image(flip, shown) for flip in found]
     counts = {outcome: sum(flip.outcome == outcome for flip in found) for outcome in OUTCOMES}
     return FlipsData(run.run_id, parent.run_id, split, len(after.targets), names, matrix, counts, tuple(found))
+
+
+def filter_flips(
+    flips: Sequence[Flip],
+    *,
+    outcomes: Collection[str] = (),
+    targets: Collection[str] = (),
+    before: Collection[str] = (),
+    after: Collection[str] = (),
+) -> list[Flip]:
+    """Return, in their order, the flips with one of these outcomes, right classes and answers; empty = any."""
+    wanted = (("outcome", outcomes), ("target", targets), ("before", before), ("after", after))
+    return [flip for flip in flips if all(not names or getattr(flip, field) in names for field, names in wanted)]
+
+
+def probabilities_data(
+    run: Run, parent: Run, index: int, *, split: str = "test", labels: Sequence[str] = (), most: int = 10
+) -> Probabilities:
+    """Return what both said of one example: the `most` likeliest classes of either, and always the right one.
+
+    Raises InvalidInput when there is no such example.
+    """
+    import numpy as np
+
+    before, after = _answers(run, parent, split)
+    if not 0 <= index < len(after.targets):
+        raise InvalidInput([f"there is no {split} example {index}: they go from 0 to {len(after.targets) - 1}"])
+    old, new = before.probabilities()[index], after.probabilities()[index]
+    names, target = tuple(labels) or tuple(map(str, range(len(new)))), int(after.targets[index])
+    likeliest = np.argsort(-np.maximum(old, new), kind="stable")
+    kept = [int(each) for each in likeliest[:most]]
+    kept += [] if target in kept else [target]
+    return Probabilities(
+        index, names[target], tuple(names[each] for each in kept), tuple(float(old[each]) for each in kept),
+        tuple(float(new[each]) for each in kept), len(new) - len(kept),
+    )  # fmt: skip
 
 
 def flips_figure(data: FlipsData) -> go.Figure:

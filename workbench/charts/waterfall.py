@@ -77,7 +77,7 @@ def waterfall_figure(data: WaterfallData) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_xaxes(
-        tickmode="array", tickvals=list(range(len(data.bars))), ticktext=[_wrapped(bar.label) for bar in data.bars],
+        tickmode="array", tickvals=list(range(len(data.bars))), ticktext=[_style.wrapped(bar.label, 13) for bar in data.bars],
         tickangle=0, tickfont_size=11,
     )  # fmt: skip
     figure.update_yaxes(title_text="bytes", tickformat="~s", rangemode="tozero")
@@ -169,9 +169,3 @@ def _added(before: Run, after: Run) -> str:
 def _bar_text(bar: Bar) -> str:
     sign = "+" if bar.size_bytes > 0 and not bar.is_total else ""
     return f"{sign}{wording.bytes_text(bar.size_bytes)}"
-
-
-def _wrapped(text: str, width: int = 13) -> str:
-    import textwrap
-
-    return "<br>".join(textwrap.wrap(text, width))
