@@ -120,6 +120,17 @@ def test_latencies_of_other_conditions_are_not_ranked_together(tmp_path: Path) -
     assert "batch 32" in choice.why_not["batched-01"][0] and "another" in choice.why_not["elsewhere-01"][0]
 
 
+def test_latencies_of_two_machines_are_not_ranked_though_their_processors_have_one_name(tmp_path: Path) -> None:
+    here = [run(tmp_path, f"here{i}-01", ms=1.0, cpu="AMD EPYC") for i in range(2)]
+    made = [run(tmp_path, f"{name}-01", ms=0.1, cpu="AMD EPYC") for name in ("cores", "isa")]
+    here = [replace(each, machine={"cpu": "AMD EPYC", "cores": 2, "isa": ["avx2"]}) for each in here]
+    more_cores = replace(made[0], machine={"cpu": "AMD EPYC", "cores": 64, "isa": ["avx2"]})
+    wider = replace(made[1], machine={"cpu": "AMD EPYC", "cores": 2, "isa": ["avx2", "avx512f"]})
+    choice = choose([*here, more_cores, wider], Budgets(max_latency_ms=2))
+    assert choice.recommended is here[0]
+    assert "64 cores" in choice.why_not["cores-01"][0] and "avx512f" in choice.why_not["isa-01"][0]
+
+
 def test_each_run_is_held_against_its_own_parent(tmp_path: Path) -> None:
     good, weak = run(tmp_path, "good-01", bytes=900), run(tmp_path, "weak-01", wrong=range(100), bytes=500)
     of_weak = run(tmp_path, "of_weak-01", wrong=range(100), bytes=100, parent="weak-01", steps=PRUNED)
@@ -207,6 +218,13 @@ def test_a_choice_is_plain_values(runs: list[Run]) -> None:
 
     record = json.loads(json.dumps(choose(runs, Budgets(max_drop=1.0)).to_json()))
     assert record["recommended"] == "small-01" and record["drops"]["worse-01"]["unit"] == "points"
+
+
+def test_every_run_that_fits_is_named_best_first(runs: list[Run]) -> None:
+    choice = choose(runs, Budgets(max_drop=1.0))
+    assert choice.fitting == ("small-01", "same-01", "parent-01") and not choice.not_shown
+    untimed = replace(runs[1], measurements=tuple(m for m in runs[1].measurements if m.name != "latency_ms_p50"))
+    assert choose([runs[0], untimed], Budgets(max_drop=1.0)).fitting == ("parent-01", "same-01"), "it fits, unranked"
 
 
 def test_choosing_again_reads_nothing_again(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,8 @@ class Choice:
     why: tuple[str, ...]
     why_not: Mapping[str, list[str]]  # run id -> reasons, for every run but the recommended one
     unproven: Run | None = None  # best of those that fit but for too few examples to show that the drop fits
+    fitting: tuple[str, ...] = ()  # run ids that keep to every budget; those that can be ranked first, best first
+    not_shown: tuple[str, ...] = ()  # run ids like `unproven`: all that speaks against them is too few examples
     drops: Mapping[str, Drop] = field(default_factory=dict)
     budgets: Budgets = Budgets()
 
@@ -62,6 +64,8 @@ class Choice:
         return {
             "recommended": self.recommended.run_id if self.recommended else None,
             "unproven": self.unproven.run_id if self.unproven else None,
+            "fitting": list(self.fitting),
+            "not_shown": list(self.not_shown),
             "why": list(self.why),
             "why_not": {run_id: list(reasons) for run_id, reasons in self.why_not.items()},
             "drops": {run_id: asdict(drop) for run_id, drop in self.drops.items()},

@@ -23,7 +23,8 @@ def choose(runs: Sequence[Run], budgets: Budgets, *, baseline: str | None = None
     found = [judged(run, budgets, timing, base_of(run, by_id, baseline)) for run in by_id.values()]
     fitting = [each for each in found if not each.reasons]
     ranked, notes = _ranked(fitting, budgets)
-    unproven, _ = _ranked([each for each in found if each.unproven], budgets)
+    not_shown = [each for each in found if each.unproven]
+    unproven, _ = _ranked(not_shown, budgets)
     best = ranked[0] if ranked else None
     for other in ranked[1:]:
         other.reasons.append(f"it fits, but {_behind(other, ranked[0], budgets)}")
@@ -32,6 +33,8 @@ def choose(runs: Sequence[Run], budgets: Budgets, *, baseline: str | None = None
         why=tuple(_why(ranked, unproven, budgets, len(found)) + notes),
         why_not={each.run.run_id: each.reasons for each in found if each is not best},
         unproven=unproven[0].run if unproven else None,
+        fitting=tuple(dict.fromkeys(each.run.run_id for each in (*ranked, *fitting))),
+        not_shown=tuple(each.run.run_id for each in not_shown),
         drops={each.run.run_id: each.drop for each in found if each.drop},
         budgets=budgets,
     )

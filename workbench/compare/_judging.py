@@ -16,7 +16,7 @@ from workbench.nouns import Measurement, Run
 
 PLAIN_TRAINING = "train"  # a run whose every step is this one is a model as trained: its own parent
 
-Timing = tuple[int, int, str]  # threads, batch, processor: only equal ones can be ranked together
+Timing = tuple[int, int, str]  # threads, batch, machine: only equal ones can be ranked together
 
 
 @dataclass
@@ -45,7 +45,14 @@ class Candidate:
 
 def _timing(measured: Measurement, run: Run) -> Timing:
     how = measured.conditions
-    return int(how.get("threads", 1)), int(how.get("batch", 1)), str(run.machine.get("cpu", ""))
+    return int(how.get("threads", 1)), int(how.get("batch", 1)), _machine(run)
+
+
+def _machine(run: Run) -> str:
+    """Return what tells machines apart; the name of a processor alone is often that of a whole family ("AMD EPYC")."""
+    facts = run.machine
+    cores = [f"{facts['cores']} cores"] if facts.get("cores") else []
+    return ", ".join(filter(None, [str(facts.get("cpu", "")), *cores, " ".join(facts.get("isa") or ())]))
 
 
 def common_timing(runs: Iterable[Run]) -> Timing | None:
@@ -114,8 +121,8 @@ def _read(candidate: Candidate, timing: Timing | None) -> None:
 def _words(timing: Timing | None) -> str:
     if timing is None:
         return "nothing"
-    threads, batch, processor = timing
-    return f"threads {threads}, batch {batch}" + (f" on {processor}" if processor else "")
+    threads, batch, machine = timing
+    return f"threads {threads}, batch {batch}" + (f" on {machine}" if machine else "")
 
 
 def _hold_costs(candidate: Candidate, budgets: Budgets) -> None:
