@@ -8,7 +8,8 @@ from typing import Any
 
 from workbench import catalog
 from workbench.errors import InvalidInput
-from workbench.params import describe, parse_value
+from workbench.params import ParamSpec, describe, parse_value
+from workbench.part import Part
 
 
 def part_record(family: str, text: str, *, where: str = "") -> dict[str, Any]:
@@ -76,3 +77,58 @@ def _plain(text: Any) -> Any:
         return json.loads(text) if isinstance(text, str) else text
     except json.JSONDecodeError:
         return text
+
+
+def part_words(part: Part) -> str:
+    """Return the text that `part_record` reads back as this part; what has its default value is left out.
+
+    Raises InvalidInput for the rare value that no words spell, such as an entry of a list that holds a comma.
+    """
+    given = [f"{place}={text}" for place, text in _spelled(part)]
+    text = shlex.join([part.name(), *given])
+    if catalog.make(part.family, part_record(part.family, text)).to_json() != part.to_json():
+        raise InvalidInput([f"{part.name()}: {part.to_json()} can't be written as words"], next_move="use its JSON")
+    return text
+
+
+def part_short(part: Part) -> dict[str, Any]:
+    """Return the record of a part without what has its default value; parts inside are shortened too."""
+    short: dict[str, Any] = {"use": part.name()}
+    for spec, value in _changed(part):
+        inner = _inner(spec, value)
+        short[spec.name] = part_short(inner) if inner else value
+    return short
+
+
+def _changed(part: Part) -> list[tuple[ParamSpec, Any]]:
+    """Return the parameters that aren't at their default, with their values as in JSON."""
+    values, plain = part.model_dump(), part.model_dump(mode="json")
+    return [
+        (spec, plain[spec.name]) for spec in describe(type(part)) if spec.required or values[spec.name] != spec.default
+    ]
+
+
+def _inner(spec: ParamSpec, value: Any) -> Part | None:
+    """Return the part that a value describes; None when it is a plain value or a run."""
+    return catalog.make(spec.part, value) if spec.part and isinstance(value, dict) else None
+
+
+def _spelled(part: Part) -> list[tuple[str, str]]:
+    """Return (name, text) of each parameter that isn't at its default, dotted where it lies inside another."""
+    found: list[tuple[str, str]] = []
+    for spec, value in _changed(part):
+        inner = _inner(spec, value)
+        if inner:
+            within = [(f"{spec.name}.{name}", text) for name, text in _spelled(inner)]
+            found += [(f"{spec.name}.use", inner.name()), *within] if within else [(spec.name, inner.name())]
+        elif isinstance(value, dict):
+            found += [(f"{spec.name}.{name}", json.dumps(each)) for name, each in value.items()]
+        else:
+            found.append((spec.name, _text(value)))
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or ","  # a comma alone: a list without entries
+    return value if isinstance(value, str) else json.dumps(value)
