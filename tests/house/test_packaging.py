@@ -105,6 +105,7 @@ print(json.dumps({
     "notebooks": sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.ipynb")),
     "mine": [str(mine), mine.read_text()],
     "studies": sorted(path.name for path in (pathlib.Path(workbench.__file__).parent / "studies").glob("*.yaml")),
+    "static": sorted(path.name for path in (pathlib.Path(widgets.__file__).parent / "static").iterdir()),
 }))
 """
     told = json.loads(_output_of([str(python), "-c", code], cwd=tmp_path))
@@ -112,6 +113,7 @@ print(json.dumps({
     in_git = sorted(path.relative_to(ROOT / "notebooks").as_posix() for path in (ROOT / "notebooks").rglob("*.ipynb"))
     assert told["notebooks"] == [name for name in in_git if ".ipynb_checkpoints" not in name]
     assert told["mine"] == [str(tmp_path / "workbench-notebooks" / "notebooks" / "00_tour.ipynb"), "changed by me"]
+    assert told["static"] == sorted(path.name for path in (ROOT / "widgets" / "static").iterdir())
     assert told["studies"] == sorted(path.name for path in (ROOT / "workbench" / "studies").glob("*.yaml"))
     here = _output_of([sys.executable, "-m", "workbench.cli", "parts", "--json"], cwd=ROOT)
     assert json.loads(_output_of([str(python.parent / "workbench"), "parts", "--json"], cwd=tmp_path)) == json.loads(

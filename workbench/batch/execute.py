@@ -143,6 +143,7 @@ def _run(notebook: Path, draft: Path, *, source: NotebookNode, values: dict[str,
             language="python",
             kernel_manager_class=ThisInterpreter,
             resources={"metadata": {"path": str(notebook.resolve().parent)}},
+            store_widget_state=False,  # nobody can touch them in a copy, and what draws charts alone is two megabytes
             on_cell_start=watch.cell_starts,
             timeout_func=watch.seconds_left,
         )

@@ -1,0 +1,54 @@
+"""How figures look where nobody can touch them: executed copies hold each chart live, and a picture of it if that is possible.
+
+The picture is what a preview shows (a code host, a file viewer); it needs the `png` extra and a Chromium.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.util import find_spec
+
+from widgets.headless import is_headless
+from workbench.doctor import BROWSERS
+
+NO_CLOUD = {"displaylogo": False, "showSendToCloud": False}  # plotly's button that uploads a chart stays away
+LIVE, WITH_PICTURES = "plotly_mimetype", "plotly_mimetype+png"
+
+
+def renderer() -> str:
+    """Choose how plotly shows figures in this notebook from now on, and return a sentence that says so."""
+    import plotly.io
+
+    plotly.io.renderers[LIVE].config = NO_CLOUD
+    why_not = _why_no_pictures()
+    plotly.io.renderers.default = LIVE if why_not else WITH_PICTURES
+    if why_not:
+        return f"Charts are live, without pictures for previews: {why_not}"
+    _start_drawing()
+    return "Charts are live, each with a picture for previews"
+
+
+def _why_no_pictures() -> str:
+    """Return a reason, empty where pictures are wanted and possible."""
+    if not is_headless():
+        return "somebody is looking"
+    if find_spec("kaleido") is None:
+        return "kaleido isn't installed: pip install 'workbench[png]'"
+    return "" if _browser() else "no Chromium was found: `workbench doctor` says what to do"
+
+
+def _browser() -> str | None:
+    """Return the Chromium that draws, None where there is none."""
+    chosen = os.environ.get("BROWSER_PATH") or os.environ.get("WORKBENCH_BROWSER")
+    return chosen or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+def _start_drawing() -> None:
+    """Start one browser for all pictures; left to itself kaleido starts one for each, and asks a CDN for MathJax."""
+    import kaleido
+    import plotly.io
+
+    os.environ["BROWSER_PATH"] = str(_browser())
+    kaleido.start_sync_server(n=1, mathjax=False, silence_warnings=True)
+    plotly.io.defaults.headers = {}  # for map tiles; a running server warns about them with each picture
