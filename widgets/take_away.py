@@ -1,0 +1,118 @@
+"""Takes the view away: as a Python cell, a study file, a command, a batch command, JSON, or a decision memo."""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ipywidgets
+
+from workbench import copy_as, memo
+from workbench.compare import Budgets, compare_runs
+from workbench.errors import InvalidInput
+from workbench.job import Job
+
+if TYPE_CHECKING:
+    from widgets.pump import Pump
+    from widgets.session import Session
+
+KINDS = ("Python cell", "Job (JSON)", "Study (YAML)", "Command", "Batch command", "Session (JSON)", "Decision memo")
+FILES = {"Python cell": "cell.py", "Job (JSON)": "job.json", "Study (YAML)": "study.yaml", "Command": "run.sh",
+         "Batch command": "batch.sh", "Session (JSON)": "session.json", "Decision memo": "memo.md"}  # fmt: skip
+WHAT = ("the picked recipe", "the brushed runs")
+
+
+class TakeAway:
+    """Text in a field that can be copied, and saved as a file."""
+
+    def __init__(self, session: Session, pump: Pump) -> None:
+        self.session, self.pump = session, pump
+        self.kind = ipywidgets.Dropdown(options=KINDS, description="As", tooltip="What to make of the view")
+        self.what = ipywidgets.ToggleButtons(options=WHAT, tooltips=("One job: what the recipe shows", "The jobs of the runs that are brushed in chart or table"))  # fmt: skip
+        self.text = ipywidgets.Textarea(
+            description="Text", layout={"width": "100%", "height": "320px"}, tooltip="Select all and copy"
+        )
+        self.file = ipywidgets.Text(description="File", tooltip="Where to save the text")
+        self.save = ipywidgets.Button(description="Save", icon="save", tooltip="Write the text to the file")
+        self.told = ipywidgets.HTML()
+        self.view = ipywidgets.VBox(
+            [ipywidgets.HBox([self.kind, self.what]), self.text, ipywidgets.HBox([self.file, self.save]), self.told]
+        )
+        self.view.add_class("wb-take-away")
+        for control in (self.kind, self.what):
+            control.observe(lambda _: pump.do(self.update, key=self), names="value")
+        self.save.on_click(lambda _: pump.do(self._save))
+        self._is_shown = False
+        session.observe(lambda _: pump.do(self._if_shown, key=self))
+
+    def on_shown(self) -> None:
+        """Write the text now, and again whenever the session changes."""
+        self._is_shown = True
+        self.update()
+
+    def on_hidden(self) -> None:
+        self._is_shown = False
+
+    def _if_shown(self) -> None:
+        if self._is_shown:
+            self.update()
+
+    def update(self) -> None:
+        """Make the text anew; what can't be made says why."""
+        kind = self.kind.value
+        self.file.value = FILES[kind]
+        try:
+            text, told = self.written(kind), ""
+        except InvalidInput as error:
+            text, told = "", f'<div role="alert" class="wb-problem">{html.escape(str(error))}</div>'
+        if self.text.value != text:
+            self.text.value = text
+        self.told.value = told
+
+    def written(self, kind: str) -> str:
+        """Return the text of one kind; raises InvalidInput when the view holds nothing to make it of."""
+        session = self.session
+        if kind == "Session (JSON)":
+            return json.dumps(session.to_json(), indent=2, ensure_ascii=False)
+        if kind == "Decision memo":
+            return self._memo()
+        jobs = self._jobs()
+        if kind == "Python cell":
+            return copy_as.python_cell(jobs, session.store_folder)
+        if kind == "Job (JSON)":
+            return "\n".join(copy_as.job_json(job) for job in jobs)
+        if kind == "Study (YAML)":
+            return copy_as.study_yaml(jobs, "view")
+        if kind == "Command":
+            return "\n".join(copy_as.command(job, session.store_folder) for job in jobs)
+        return copy_as.batch_command(FILES["Study (YAML)"], session.store_folder)
+
+    def _jobs(self) -> list[Job]:
+        if self.what.value == WHAT[0]:
+            return [self.session.job()]
+        runs = [run for run_id in self.session.selected if (run := self.session.run_of(run_id))]
+        if not runs:
+            raise InvalidInput(["no run is brushed"], next_move="brush points in the chart or rows in the table")
+        return list({run.job_id: Job.from_json(run.job) for run in runs}.values())
+
+    def _memo(self) -> str:
+        choice = self.session.choice()
+        if choice is None:
+            raise InvalidInput(["no run of this model is done"], next_move="run a recipe first")
+        pair = self.session.compared()
+        return memo.decision_memo(
+            self.session.of_this_model(), choice, budgets=Budgets(**self.session.budgets),
+            compared=compare_runs(*pair) if pair else None,
+        )  # fmt: skip
+
+    def _save(self) -> None:
+        path = Path(self.file.value).expanduser()
+        try:
+            path.write_text(self.text.value, encoding="utf-8")
+        except OSError as error:
+            raise InvalidInput(
+                [f"{path} can't be written: {error.strerror}"], next_move="choose another place"
+            ) from error
+        self.told.value = f"<p>saved as {html.escape(str(path.resolve()))}</p>"
