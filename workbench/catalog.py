@@ -58,26 +58,27 @@ def make(family: str, record: Any, *, where: str = "") -> Part:
         cls = get(family, record["use"])
     except InvalidInput as error:
         raise InvalidInput([f"{place}: {problem}" for problem in error.problems], next_move=error.next_move) from None
-    nested, problems = _fill_nested(cls, values, place)
+    nested, problems = _made_nested(cls, values, place)
+    filled = {**values, **{key: inner.to_json() for key, inner in nested.items()}}
     try:
-        part = build(cls, nested, where=place)
+        part = build(cls, filled, where=place)
     except InvalidInput as error:
-        problems += error.problems
-    if problems:
+        raise InvalidInput([*problems, *error.problems]) from None
+    if problems := problems or [f"{place}.{problem}" for problem in part.problems_with(nested)]:
         raise InvalidInput(problems)
     return part
 
 
-def _fill_nested(cls: type[Part], values: dict[str, Any], place: str) -> tuple[dict[str, Any], list[str]]:
-    """Replace parameters that are parts themselves by their full records, so that hashes see every default."""
-    filled = dict(values)
+def _made_nested(cls: type[Part], values: dict[str, Any], place: str) -> tuple[dict[str, Part], list[str]]:
+    """Make the parameters that are parts themselves, defaults too, so that hashes see every value; and what is wrong."""
+    found: dict[str, Part] = {}
     problems: list[str] = []
     for spec in describe(cls):
-        value = filled.get(spec.name)
+        value = values.get(spec.name, spec.default)
         if not spec.part or value is None or (isinstance(value, str) and value.startswith("run:")):
             continue
         try:
-            filled[spec.name] = make(spec.part, value, where=f"{place}.{spec.name}").to_json()
+            found[spec.name] = make(spec.part, value, where=f"{place}.{spec.name}")
         except InvalidInput as error:
             problems += error.problems
-    return filled, problems
+    return found, problems

@@ -94,6 +94,8 @@ class MeasuringContext:
     quiet: Quiet
     opener: Callable[[Artifact, int], Session]
     starter: Callable[..., Any]  # of a fresh process
+    changer: Callable[..., np.ndarray]  # (step, split, layer) → outputs
+    layers: tuple[str, ...] = ()
     _outputs: dict[str, Any] = field(default_factory=dict)
 
     def open(self, artifact: Artifact, *, threads: int = 1) -> Session:
@@ -123,6 +125,9 @@ class MeasuringContext:
                 raise WorkbenchError(f"the saved model gives NaN or infinity on the {split} split")
             self._outputs[split] = outputs
         return self._outputs[split]
+
+    def changed(self, step: Any, split: str, *, layer: str = "") -> np.ndarray:
+        return self.changer(step, split, layer)
 
     def keep(self, file: str, **arrays: Any) -> str:
         """Add arrays to `samples/<file>` in the run folder; returns that relative path."""

@@ -112,7 +112,8 @@ class Job:
 
         `card` is given when only a worker could make it; None lets the model make its own where it can.
         """
-        picked = (self.model, self.data, *self.steps, self.format, *self.metrics, self.launcher)
+        tried = [step for _, step in self._tried()]
+        picked = (self.model, self.data, *self.steps, self.format, *self.metrics, *tried, self.launcher)
         reasons = list(dict.fromkeys(reason for part in picked for reason in part.missing()))
         if reasons:
             return reasons
@@ -122,7 +123,7 @@ class Job:
             reasons += [f"metric {metric.name()}: {reason}" for reason in metric.why_not(data_card)]
         if card is None and not reasons and not self.model.card_needs_module:
             card = self.model.card(data_card)
-        return reasons if card is None else reasons + self._why_not_steps(card)
+        return reasons if card is None else reasons + self._why_not_steps(card) + self._why_not_tried(card)
 
     def _why_not_steps(self, card: ModelCard) -> list[str]:
         reasons: list[str] = []
@@ -139,6 +140,20 @@ class Job:
             reasons += [f"{where}: {reason}" for reason in self._why_not_replacement(step)]
             card = self._card_after(step, card)
         return reasons + [f"format {self.format.name()}: {reason}" for reason in self.format.why_not(card)]
+
+    def _tried(self) -> list[tuple[Metric, Step]]:
+        """Return the further steps that metrics try after the job's own."""
+        made = [(metric, catalog.make("compress", record)) for metric in self.metrics for record in metric.tries()]
+        return [(metric, step) for metric, step in made if isinstance(step, Step)]
+
+    def _why_not_tried(self, card: ModelCard) -> list[str]:
+        """Return reasons against such steps, beyond those against the job itself."""
+        known, reasons = self._why_not_steps(card), dict[str, None]()
+        for metric, step in self._tried():
+            longer = replace(self, steps=(*self.steps, step))
+            against = [reason for reason in longer._why_not_steps(card) if reason not in known]
+            reasons |= dict.fromkeys(f"metric {metric.name()}: {reason}" for reason in against)
+        return list(reasons)
 
     def _card_after(self, step: Step, card: ModelCard) -> ModelCard:
         """Return the card after a step; a model that takes another's place brings its own, where it can without a worker."""
@@ -158,16 +173,20 @@ class Job:
         return model.missing() + model.why_not(self.data.card())
 
     def relatives(self) -> tuple[Job | None, Job | None]:
-        """Return the jobs of (parent, reference): as trained in this format, and as trained in ONNX; None = itself."""
+        """Return the jobs of (parent, reference): as trained in this format, and as trained in ONNX; None = itself.
+
+        A metric that tries further steps is not for them; without any other they get the default metrics.
+        """
         num_leading = next((i for i, step in enumerate(self.steps) if not step.trains), len(self.steps))
         if self.steps and not num_leading and not self.model.pretrained:
             return None, None  # there was never a trained model to compare with
-        parent = replace(self, steps=self.steps[:num_leading])
-        reference = replace(parent, format=catalog.make("formats", "onnx"))  # type: ignore[arg-type]
-        return (
-            None if parent.job_id == self.job_id else parent,
-            None if reference.job_id == self.job_id else reference,
-        )
+        metrics = tuple(metric for metric in self.metrics if not metric.tries())
+        metrics = metrics or tuple(catalog.make("measure", name) for name in DEFAULT_METRICS)  # type: ignore[misc]
+        onnx = catalog.make("formats", "onnx")
+        is_parent, is_onnx = num_leading == len(self.steps), self.format == onnx
+        parent = replace(self, steps=self.steps[:num_leading], metrics=metrics)
+        reference = replace(parent, format=onnx)  # type: ignore[arg-type]
+        return None if is_parent else parent, None if is_parent and is_onnx else reference
 
     def recipe(self) -> str:
         """Return the steps in a few words, for a table or a chart."""

@@ -134,6 +134,15 @@ class Quantization:
 
 
 @dataclass(frozen=True)
+class StoredWeight:
+    """One layer's weight as it lies in a file; biases are not part of it."""
+
+    values: np.ndarray  # float32, dequantized, shaped as in the module
+    dtype: str  # of the stored numbers
+    num_bytes: int  # stored numbers, with their scales and zero points
+
+
+@dataclass(frozen=True)
 class Cost:
     """Predicted cost of a model before anything runs."""
 

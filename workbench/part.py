@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from workbench.nouns import Artifact, DataCard, Examples, Measurement, ModelCard, Quantization, Splits
+from workbench.nouns import Artifact, DataCard, Examples, Measurement, ModelCard, Quantization, Splits, StoredWeight
 from workbench.params import Params
 
 if TYPE_CHECKING:
@@ -49,6 +49,13 @@ class Part(Params):
     def sample(cls, folder: Path) -> dict[str, Any]:
         """Return parameters that make a small working instance, writing needed files into `folder`."""
         return {}
+
+    def problems_with(self, nested: Mapping[str, Part]) -> list[str]:
+        """Return what in this part's values doesn't fit the parts inside it, each as `parameter: problem`.
+
+        `nested` holds those parts by parameter. A part can't ask another family; the catalog makes them and asks it.
+        """
+        return []
 
     def to_json(self) -> dict[str, Any]:
         """Return `{"use": name, **parameters}`, all defaults filled in."""
@@ -145,6 +152,7 @@ class Step(Part):
     family = "compress"
     precision: ClassVar[bool] = False  # decides how numbers are stored; only such steps may follow it
     trains: ClassVar[bool] = False  # plain training: leading ones make the "as trained" parent
+    couples: ClassVar[bool] = False  # changes layers together only: no layer can have a level of its own in a recipe
 
     def why_not(self, card: ModelCard) -> list[str]:
         """Return reasons in words; empty means yes."""
@@ -153,6 +161,10 @@ class Step(Part):
     def preview(self, card: ModelCard) -> ModelCard:
         """Return the card as it will be after this step."""
         return card
+
+    def only(self, layer: str, layers: Sequence[str]) -> list[str]:
+        """Return the `skip` with which this step changes `layer` alone, of all prunable `layers` in their order."""
+        return [name for name in layers if name != layer]
 
     def replacement(self) -> Any:
         """Return the zoo record of the model that takes the place of the one so far; None = that one stays.
@@ -199,6 +211,18 @@ class Format(Part):
         """Open what `save` wrote, without torch unless the format is torch's own."""
         raise NotImplementedError
 
+    def stored(self, folder: Path) -> dict[str, StoredWeight]:
+        """Return the weight of every layer found in the files, by its name in the module tree."""
+        raise NotImplementedError
+
+    def weights(self, folder: Path) -> dict[str, np.ndarray]:
+        """Return the same as float32 arrays alone, shaped as in the module."""
+        return {layer: weight.values for layer, weight in self.stored(folder).items()}
+
+    def layer_ms(self, folder: Path, inputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Return milliseconds in each layer by the runtime's own profiler, one thread; empty when it has none."""
+        return {}
+
 
 class MeasureContext(Protocol):
     """What a metric gets: artifacts, never modules."""
@@ -210,6 +234,7 @@ class MeasureContext(Protocol):
     data_card: DataCard
     folder: Path  # the run folder: samples go to folder/"samples"
     seed: int
+    layers: tuple[str, ...]  # prunable ones after the job's own steps, in the model's order
 
     def open(self, artifact: Artifact, *, threads: int = 1) -> Session: ...
 
@@ -229,6 +254,14 @@ class MeasureContext(Protocol):
         """Return the artifact's outputs on a split (computed once per run)."""
         ...
 
+    def changed(self, step: Any, split: str, *, layer: str = "") -> np.ndarray:
+        """Return outputs on a split after one more step (a part or its record), which is not saved.
+
+        With `layer` the step skips every other one. A precision step is really lowered by the job's format; any other is
+        tried in torch. Raises InvalidInput with the reasons against that step, WorkbenchError when it changed nothing.
+        """
+        ...
+
     def keep(self, file: str, **arrays: Any) -> str:
         """Add arrays to `samples/<file>` of the run; returns that relative path for `samples_in`."""
 
@@ -241,6 +274,13 @@ class Metric(Part):
     family = "measure"
 
     def why_not(self, data: DataCard) -> list[str]:
+        return []
+
+    def tries(self) -> list[dict[str, Any]]:
+        """Return records of further steps that it tries (`ctx.changed`), for the job to refuse beforehand.
+
+        Such a metric looks at this job alone: parent and reference are carried out without it.
+        """
         return []
 
     def measure(self, ctx: MeasureContext) -> list[Measurement]:

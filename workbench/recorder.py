@@ -29,7 +29,7 @@ class Recorder:
         self._breathe = breathe
         self._seq = 0
         self._last, self._began = 0.0, time.monotonic()
-        self._cancelled = False
+        self._cancelled, self._hushed = False, False
         self._within: list[float] = []  # CPU seconds of finished pieces inside each open one
 
     def listen_for_cancel(self) -> None:
@@ -45,6 +45,8 @@ class Recorder:
 
     def event(self, kind: str, **fields: Any) -> None:
         """Append one record; `kind` is started, progress, log, finished or failed."""
+        if self._hushed:
+            return
         self._seq += 1
         record = {"t": now(), "seq": self._seq, "run_id": self.run_id, "part": self.part, "kind": kind, **fields}
         self.file.write(orjson.dumps(record) + b"\n")
@@ -74,6 +76,15 @@ class Recorder:
         took = moment - self._began
         eta = round(took / done * (total - done), 1) if done else None
         self.event("progress", text=text, done=done, total=total, unit=unit, eta_s=eta, values=dict(values or {}))
+
+    @contextlib.contextmanager
+    def hushed(self) -> Iterator[None]:
+        """Keep what is said inside to ourselves: it would drown the progress around it. Cancelling works all the same."""
+        before, self._hushed = self._hushed, True
+        try:
+            yield
+        finally:
+            self._hushed = before
 
     @contextlib.contextmanager
     def piece(self, name: str) -> Iterator[None]:

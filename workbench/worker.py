@@ -18,7 +18,8 @@ from workbench.job import Job
 from workbench.launch import _fresh
 from workbench.machine import Quiet
 from workbench.nouns import Artifact, ModelCard, Splits
-from workbench.part import Model
+from workbench.one_more import OneMore
+from workbench.part import Model, Step
 from workbench.recorder import Recorder
 from workbench.store import Store
 
@@ -42,7 +43,8 @@ def carry_through(draft: Path, store: Store, said: Recorder, quiet: Quiet, resul
     related: Any = _relatives(draft, store)
     ctx = MeasuringContext(
         artifact=saved, data=splits, data_card=job.data.card(), folder=draft, seed=job.seed, recorder=said, quiet=quiet,
-        opener=artifact.open_session, starter=fresh_process, **related,
+        opener=artifact.open_session, starter=fresh_process, changer=OneMore(states, state, card), **related,
+        layers=tuple(layer.name for layer in card.layers if layer.prunable),
     )  # fmt: skip
     if state.controls:
         result["controls"] = _keep_controls(ctx, state.controls)
@@ -119,6 +121,12 @@ class States:
     def after_all(self) -> prefix.State:
         """Return the state after the last step (owned by the caller)."""
         return self._after(len(self.job.steps))
+
+    def after_one_more(self, step: Step, state: prefix.State) -> prefix.State:
+        """Return what a further step makes of a state (given up by the caller), seeded as in the longer job; nothing is kept."""
+        longer = replace(self.job, steps=(*self.job.steps, step))
+        states = States(longer, self.splits, self.data_sha256, self.store, self.said, self.quiet, within=self.within)
+        return states._stepped(len(self.job.steps), state)
 
     def _after(self, count: int) -> prefix.State:
         """Return the state after `count` steps, from the cache or made from the one before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -152,3 +153,11 @@ def test_energy_that_was_not_metered_says_so() -> None:
     ]
     hover = pareto_figure(pareto_data(runs, x="energy_joules")).data[-1].hovertext[0]
     assert "not metered: estimate: CPU seconds" in hover
+
+
+def test_plotly_can_select_every_trace_by_its_uid() -> None:
+    """A uid goes into a CSS selector as it is: one with a blank fails only where a browser draws error bars."""
+    runs = [crafted_run("lenet_5-base000000-01", steps=({"use": "train"},))]
+    traces = pareto_figure(pareto_data(runs)).data
+    assert all(re.fullmatch(r"[A-Za-z][\w-]*", trace.uid) for trace in traces)
+    assert len({trace.uid for trace in traces}) == len(traces)

@@ -294,18 +294,32 @@ def test_doctor_ends_with_one_when_something_is_wrong(tmp_path: Path, monkeypatc
     assert "FAIL" in result.stdout
 
 
-def test_lab_opens_the_tour_and_hands_further_words_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lab_opens_the_workbench_and_hands_further_words_on(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
     monkeypatch.setattr("os.execv", lambda _path, words: seen.append(words))
     call("lab", "--no-browser")
     assert seen[0][1:3] == ["-m", "jupyterlab"]
-    assert seen[0][3].endswith("00_tour.ipynb")
+    assert seen[0][3].endswith("10_workbench.ipynb")
     assert seen[0][4:] == ["--no-browser"]
+
+
+def test_the_app_listens_on_this_machine_only_and_asks_for_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _path, words: seen.append(words))
+    call("app", "--no-browser")
+    assert seen[0][1:3] == ["-m", "voila"] and seen[0][3].endswith("10_workbench.ipynb")
+    assert "--Voila.ip=127.0.0.1" in seen[0] and "--Voila.auto_token=True" in seen[0]
+    assert seen[0][-1] == "--no-browser"
+
+
+def test_without_voila_the_app_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install 'workbench[app]'" in call("app", code=2).stderr
 
 
 @pytest.mark.parametrize(
     "command",
-    ["parts", "run", "estimate", "table", "show", "compare", "choose", "study", "doctor", "lab"],
+    ["parts", "run", "estimate", "table", "show", "compare", "choose", "study", "queue", "doctor", "lab"],
 )
 def test_every_command_explains_itself(command: str) -> None:
     said = call(command, "--help").stdout

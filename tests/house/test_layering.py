@@ -25,7 +25,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compare": GROUND,
     "estimate": GROUND,
     "train": GROUND,
-    "store": GROUND,
+    "_deleting": GROUND,
+    "store": GROUND | {"_deleting"},
     "machine": GROUND,
     "recorder": GROUND,
     "zoo": FAMILY,
@@ -34,28 +35,55 @@ MAY_IMPORT: dict[str, set[str]] = {
     "formats": FAMILY,
     "measure": FAMILY | {"compare"},  # intervals
     "launch": FAMILY | {"machine"},  # what warms up stands aside while others measure
-    "table": GROUND | {"_where", "part", "job", "catalog"},
+    "marks": GROUND | {"store"},
+    "_removable": GROUND | {"_deleting", "store", "marks"},
+    "tidy": GROUND | {"_deleting", "store", "marks", "_removable", "wording"},
+    "_manifest": GROUND | {"marks", "wording"},
+    "exchange": GROUND | {"_deleting", "store", "marks", "_manifest"},
+    "table": GROUND | {"_where", "part", "job", "catalog", "marks"},
     "_where": GROUND,
     "wording": GROUND,
     "charts": GROUND | {"compare", "table", "wording"},
 }
 # The tier of bench: the path from a job to a run.
 BENCH = GROUND | {"part", "catalog", "job", "store", "machine", "recorder", "train", "launch", "prefix", "context"}
-BENCH |= {"artifact", "describe", "worker", "bench"}
+BENCH |= {"artifact", "describe", "one_more", "worker", "bench"}
 # What people call. None of it is known below.
 MAY_IMPORT |= {
-    "adopt": GROUND,
+    "adopt": GROUND | {"data"},  # the part that owns the file of adopted arrays
     "batch": GROUND,  # the only room that knows papermill
     "lab": GROUND,
     "ceilings": GROUND | {"machine"},
-    "part_text": GROUND | {"catalog"},
+    "part_text": GROUND | {"catalog", "part"},
+    "copy_as": GROUND | {"part", "part_text", "job", "study", "lab"},
+    "memo": GROUND | {"compare", "table", "wording"},
     "doctor": GROUND | {"part", "catalog", "machine", "ceilings"},
     "report": GROUND | {"catalog", "job", "compare", "charts", "table", "wording"},
-    "study": BENCH | {"part_text"},
+    "queue": BENCH,
+    "study": BENCH | {"part_text", "queue"},
     "together": BENCH,
-    "cli": BENCH | {"ceilings", "compare", "doctor", "estimate", "lab", "part_text", "study", "table", "together"},
+    "diagnose": BENCH,
+    "cli": BENCH
+    | {
+        "batch",
+        "ceilings",
+        "compare",
+        "doctor",
+        "estimate",
+        "lab",
+        "part_text",
+        "queue",
+        "study",
+        "table",
+        "together",
+        "diagnose",
+        "exchange",
+        "marks",
+        "tidy",
+        "wording",
+    },  # fmt: skip
 }
-for name in ("prefix", "context", "artifact", "describe", "worker", "bench"):
+for name in ("prefix", "context", "artifact", "describe", "one_more", "worker", "bench"):
     MAY_IMPORT[name] = BENCH
 
 

@@ -18,6 +18,7 @@ def loaded_after(code: str) -> set[str]:
 
 def test_importing_the_library_loads_nothing_heavy() -> None:
     assert loaded_after("import workbench, workbench.job, workbench.catalog, workbench.store, workbench.bench") == set()
+    assert loaded_after("import workbench.queue") == set()
 
 
 def test_the_command_line_starts_light() -> None:
@@ -58,7 +59,7 @@ assert count >= 10, count
     assert loaded_after(code) & {"torch", "transformers", "sklearn", "onnx", "onnxruntime"} == set()
 
 
-@pytest.mark.parametrize("name", ["workbench.bench", "workbench.store", "workbench.job"])
+@pytest.mark.parametrize("name", ["workbench.bench", "workbench.store", "workbench.job", "workbench.queue"])
 def test_a_module_says_what_it_is_for(name: str) -> None:
     module = __import__(name, fromlist=["_"])
     assert module.__doc__ and len(module.__doc__.splitlines()[0]) > 20

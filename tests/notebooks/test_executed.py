@@ -30,6 +30,7 @@ CHECKED = "nbval-check-output"
 MAX_EXECUTED_BYTES = 2_000_000
 TIMEOUT_SECONDS = 900  # a test machine may be busy; timing waits until it is alone
 PLOTLY = "application/vnd.plotly.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 STUDY = {
     "name": "small",
@@ -42,6 +43,12 @@ STUDY = {
 }  # fmt: skip
 PARAMETERS: dict[str, dict[str, Any]] = {
     "00_tour.ipynb": {"epochs": 2, "fine_tune_epochs": 1, "max_drop": 5.0},
+    "10_workbench.ipynb": {
+        "model": "lenet_300_100",
+        "epochs": 2,
+        "fine_tune_epochs": 1,
+        "metrics": [{"use": "size"}, {"use": "quality"}, {"use": "latency", "pairs": 6, "restarts": 1, "singles": 30}],
+    },
     "20_compare.ipynb": {"study_file": "../small.yaml", "name": "small", "workers": 1, "max_drop": None},
 }
 pytestmark = pytest.mark.slow
@@ -79,7 +86,10 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_it_runs_with_changed_parameters_and_stays_small(place: Place) -> None:
     assert all(run.status == "done" for run in Store(place.folder / "runs").runs())
-    assert len(place.run_ids()) == {"00_tour.ipynb": 4, "20_compare.ipynb": 3}[place.notebook.name]
+    assert (
+        len(place.run_ids())
+        == {"00_tour.ipynb": 4, "10_workbench.ipynb": 4, "20_compare.ipynb": 3}[place.notebook.name]
+    )
     injected = next(cell for cell in place.cells if "injected-parameters" in cell.metadata.tags)
     assert all(name in injected.source for name in PARAMETERS[place.notebook.name])
     assert place.done.path.stat().st_size < MAX_EXECUTED_BYTES
@@ -88,10 +98,14 @@ def test_it_runs_with_changed_parameters_and_stays_small(place: Place) -> None:
 def test_its_charts_hold_data(place: Place) -> None:
     outputs = [output for cell in place.cells for output in cell.get("outputs", [])]
     charts = [output.data[PLOTLY] for output in outputs if PLOTLY in output.get("data", {})]
-    assert len(charts) == 2
-    for chart in charts:
+    assert len(charts) == 2 or (place.notebook.name == "10_workbench.ipynb" and len(charts) >= 6)
+    trade_offs = [chart for chart in charts if len(charts) == 2 or "Pareto front" in json.dumps(chart["data"])]
+    assert trade_offs
+    for chart in trade_offs:
         assert any(len(trace.get("customdata", [])) for trace in chart["data"]), "a chart without points"
         assert chart["layout"]["xaxis"]["title"]["text"] and chart["layout"]["yaxis"]["title"]["text"]
+    assert all(chart["layout"]["meta"]["alt"] for chart in charts)
+    assert len([chart for chart in charts if chart["data"]]) >= min(len(charts), 6)
 
 
 def test_nbval_runs_it_again_finds_the_same_and_repeats_no_run(place: Place) -> None:
@@ -110,8 +124,14 @@ def test_nbval_runs_it_again_finds_the_same_and_repeats_no_run(place: Place) -> 
     assert place.run_ids() == before
 
 
-def test_the_study_leaves_its_report_and_table_the_tour_nothing(place: Place) -> None:
-    if place.notebook.name == "00_tour.ipynb":
+def test_no_widget_is_left_where_nobody_can_touch_it(place: Place) -> None:
+    views = [output for cell in place.cells for output in cell.get("outputs", []) if WIDGET in output.get("data", {})]
+    assert len(views) == (1 if place.notebook.name == "00_tour.ipynb" else 0), "only the tour's slider"
+    assert "widgets" not in nbformat.read(place.done.path, as_version=4).metadata
+
+
+def test_the_study_leaves_its_report_and_table_the_others_nothing(place: Place) -> None:
+    if place.notebook.name != "20_compare.ipynb":
         assert not (place.folder / "reports").exists()
         return
     page = (place.folder / "reports" / "small.html").read_text()

@@ -138,7 +138,7 @@ def _ring(
     name: str, points: Sequence[Point], marker: dict[str, Any], text: Sequence[str] = (), where: str = "top center"
 ) -> dict[str, Any]:
     return {
-        "x": [point.x for point in points], "y": [point.y for point in points], "name": name, "uid": name,
+        "x": [point.x for point in points], "y": [point.y for point in points], "name": name, "uid": _style.uid(name),
         "mode": "markers+text" if text else "markers", "text": list(text) if points else [], "textposition": where,
         "marker": marker, "hoverinfo": "skip", "showlegend": bool(points), "cliponaxis": False,
     }  # fmt: skip

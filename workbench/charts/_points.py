@@ -102,7 +102,7 @@ def markers(points: Sequence[Point], looks: Looks, *, dotted: bool) -> dict[str,
         "y": np.array([point.y for point in points]),
         "error_x": _bars([(p.x, None if dim else p.x_interval) for p, dim in zip(points, faded)], look.colour, guess),
         "error_y": _bars([(p.y, None if dim else p.y_interval) for p, dim in zip(points, faded)], look.colour, guess),
-        "mode": "markers", "name": name, "uid": f"{first.method}|{first.format}|{guess}",
+        "mode": "markers", "name": name, "uid": _style.uid(first.method, first.format, guess),
         "marker": {
             "symbol": look.shape + ("-open" if guess else "") + ("-dot" if dotted else ""),
             "color": look.colour, "opacity": np.where(faded, FADED, 1.0) if faded.any() else 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -152,6 +153,11 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
         if isinstance(value, dict) and isinstance(under.get(name), dict)
     }
     return {**under, **over, **inner}
+
+
+def uid(*words: Any) -> str:
+    """Return a name that keeps a trace apart while others come and go; plotly puts it into CSS selectors as it is."""
+    return "t" + re.sub(r"[^0-9A-Za-z]+", "-", " ".join(map(str, words)))
 
 
 def _number(text: str) -> int:

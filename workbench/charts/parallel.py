@@ -81,7 +81,7 @@ def parallel_figure(data: ParallelData, *, selected: Collection[str] = ()) -> go
         shades[min(int(line.heights[data.colour] * SHADES), SHADES - 1)].append(line)
     faint = {"opacity": 0.6 if len(data.lines) > 100 else 1, "showlegend": False}
     traces = [
-        {**_polyline(lines), **faint, "line": {"color": colour, "width": 1.6}, "uid": f"shade {index}"}
+        {**_polyline(lines), **faint, "line": {"color": colour, "width": 1.6}, "uid": _style.uid("shade", index)}
         for index, (colour, lines) in enumerate(zip(_colours(), shades))
     ]
     chosen = [line for line in data.lines if line.run_id in frozenset(selected)]

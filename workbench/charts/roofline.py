@@ -143,7 +143,7 @@ def _spot(run: Run, macs: int | None, activations: int | None, roofs: Mapping[st
 def _roof(roof: Roof, low: float, high: float, reading: float) -> dict[str, Any]:
     xs = [low, roof.ridge, high]
     return {
-        "x": xs, "y": [min(roof.gflops, x * reading) for x in xs], "mode": "lines", "uid": f"roof {roof.precision}",
+        "x": xs, "y": [min(roof.gflops, x * reading) for x in xs], "mode": "lines", "uid": _style.uid("roof", roof.precision),
         "name": f"ceiling {roof.precision}: {roof.gflops:.3g} · 10⁹ / s", "hoverinfo": "skip",
         "line": {"color": _style.INK, "width": 1.5, "dash": PRECISIONS[roof.precision]},
     }  # fmt: skip
@@ -158,7 +158,7 @@ def _spots(spots: Sequence[Spot], data: RooflineData) -> dict[str, Any]:
     slowest = np.array([spot.gflops if spot.slowest is None else spot.slowest for spot in spots])
     return {
         "x": np.array([spot.intensity for spot in spots]), "y": attained, "mode": "markers",
-        "name": f"{first.method} ({first.precision})", "uid": f"{first.method} {first.precision}",
+        "name": f"{first.method} ({first.precision})", "uid": _style.uid(first.method, first.precision),
         "marker": {"symbol": look.shape, "color": look.colour, "size": 11, "line": {"width": 0.8, "color": _style.INK}},
         "error_y": {"type": "data", "symmetric": False, "array": np.zeros(len(spots)), "arrayminus": attained - slowest,
                     "thickness": 1, "width": 3, "color": look.colour},

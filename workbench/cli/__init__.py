@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli import _results
+from workbench.cli import _layers, _lifecycle, _queue, _results
 from workbench.cli._options import (
     HERE,
     Data,
@@ -140,8 +140,13 @@ def estimate(
         pages.say_estimate(job, cards, costs)
 
 
-for _command in (_results.table, _results.show, _results.compare, _results.choose):
+for _command in (_results.table, _results.show, _layers.layers, _results.compare, _results.choose):
     app.command()(_command)
+app.command()(_queue.queue)
+app.command("tag", context_settings={"ignore_unknown_options": True})(_lifecycle.tag)  # -NAME is no option
+for _change in (_lifecycle.note, _lifecycle.pin, _lifecycle.unpin, _lifecycle.delete, _lifecycle.gc, _lifecycle.export):
+    app.command()(_change)
+app.command("import")(_lifecycle.take_in)
 
 
 @app.command()
@@ -155,7 +160,7 @@ def study(
 
     The keys of a study file: name, title, data, format, metrics, seeds, train (steps in front of every recipe), models
     (NAME: a part, or {model, train, further parts that recipes call $NAME}), recipes (NAME: {steps, format: a format, a
-    list or `fastest`, model, train, metrics, only}). Shipped: tradeoffs, quick.
+    list or `fastest`, model, train, metrics, seeds, only}). Shipped: tradeoffs, quick.
 
     \b
     --json: {"schema", "name", "runs": [{"run_id", "job_id", "model", "recipe", "format", "status", "error"}]}
@@ -203,13 +208,35 @@ def doctor(
     exit_unless(record["ok"])
 
 
+@app.command("html")
+def html_page(
+    notebook: Annotated[Path, typer.Argument(metavar="EXECUTED.ipynb", help="A notebook with its outputs")],
+    page: Annotated[Path | None, typer.Argument(metavar="PAGE.html", help="Default: beside the notebook")] = None,
+) -> None:
+    """Write an executed notebook as one page that works offline, with live charts."""
+    from workbench.batch.page import write_page
+
+    typer.echo(write_page(notebook, page or notebook.with_suffix(".html")))
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(context: typer.Context) -> None:
-    """Open JupyterLab on the tour; further words go to JupyterLab, as in `workbench lab --no-browser`."""
+    """Open JupyterLab on the workbench; further words go to JupyterLab, as in `workbench lab --no-browser`."""
     from workbench.lab import folder_to_work_in
 
-    notebook = folder_to_work_in(Path.cwd()) / "00_tour.ipynb"
+    notebook = folder_to_work_in(Path.cwd()) / "10_workbench.ipynb"
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(notebook), *context.args])
+
+
+@app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def application(context: typer.Context) -> None:
+    """Open the workbench as an app, without cells, through Voila; further words go to it, as in `--no-browser --port=8866`.
+
+    It listens on this machine only. Whoever opens the page can run jobs as you.
+    """
+    from workbench.lab import folder_to_work_in, voila_command
+
+    os.execv(sys.executable, voila_command(folder_to_work_in(Path.cwd()) / "10_workbench.ipynb", context.args))
 
 
 def main() -> None:

@@ -17,8 +17,19 @@ from workbench.part import FAMILIES
 
 if TYPE_CHECKING:
     from workbench.compare import Choice, Comparison, Difference, LatencyComparison
+    from workbench.marks import Marks
 
-TOLD = ("split", "label", "threads", "batch", "measured_alone")  # conditions that a short page shows
+TOLD = (
+    "split",
+    "label",
+    "layer",
+    "step",
+    "parameter",
+    "level",
+    "threads",
+    "batch",
+    "measured_alone",
+)  # conditions that a short page shows
 
 
 def parts_record(family: str | None) -> dict[str, list[dict[str, Any]]]:
@@ -116,6 +127,22 @@ def say_table(rows: Sequence[Mapping[str, Any]], store: Path) -> None:
     for row in rows:
         if row["error"]:
             console().print(f"· {row['run_id']} {row['status']}: {row['error']}", markup=False)
+        if said := marks_text(row["tags"], row["note"], row["pinned"]):
+            console().print(f"· {row['run_id']} {said}", markup=False)
+
+
+def marks_text(tags: str | None, note: str | None, pinned: bool | None) -> str:
+    """Return what somebody said of a run in one line; empty for nothing."""
+    said = ", ".join(filter(None, ["pinned" if pinned else "", f"tagged {tags}" if tags else ""]))
+    return ": ".join(filter(None, [said, " ".join((note or "").split())]))
+
+
+def say_marks(marks: Marks) -> None:
+    """Print what lies beside a record, if anything does."""
+    if said := marks_text(", ".join(marks.tags), marks.note, marks.pinned):
+        console().print(said, markup=False)
+    if marks.imported_from:
+        console().print(f"imported from {marks.imported_from}", markup=False)
 
 
 def say_run(run: Run, *, in_full: bool = False) -> None:
@@ -170,7 +197,8 @@ def _measured(each: Measurement, in_full: bool) -> tuple[str, ...]:
 
 
 def _conditions(each: Measurement | Difference, in_full: bool = False) -> str:
-    return ", ".join(f"{name} {value}" for name, value in each.conditions.items() if in_full or name in TOLD)
+    shown = {name: value for name, value in each.conditions.items() if value not in (None, "")}
+    return ", ".join(f"{name} {value}" for name, value in shown.items() if in_full or name in TOLD)
 
 
 def say_comparison(found: Comparison) -> None:

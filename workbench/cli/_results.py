@@ -22,6 +22,7 @@ def table(
     --json: {"schema", "rows": [{run_id, model, recipe, format, status, artifact_bytes, accuracy, …: the columns of --csv}],
       "skipped": [records that could not be read]}; null = not measured
     """
+    from workbench import marks
     from workbench import table as tables
     from workbench.cli import _pages as pages
     from workbench.cli._text import say_json
@@ -31,7 +32,7 @@ def table(
         raise InvalidInput(["--csv and --json exclude each other"])
     runs = RunStore(store)
     wanted = tables.where(where) if where else None
-    rows = tables.rows([*runs.runs(), *runs.lost()])
+    rows = tables.rows([*runs.runs(), *runs.lost()], marks.read_all(runs))
     rows = [row for row in rows if wanted(row)] if wanted else rows
     if csv:
         typer.echo(tables.to_csv(rows), nl=False)
@@ -53,16 +54,19 @@ def show(
     \b
     --json: as for `workbench run`
     """
+    from workbench import marks
     from workbench.cli import _pages as pages
     from workbench.cli._input import find_run
     from workbench.cli._text import say_json
     from workbench.store import Store as RunStore
 
-    found = find_run(RunStore(store), run)
+    kept = RunStore(store)
+    found = find_run(kept, run)
     if json:
         say_json({**found.to_json(), "folder": found.folder})
     else:
         pages.say_run(found, in_full=True)
+        pages.say_marks(marks.read(kept, found.run_id))
 
 
 def compare(
@@ -109,18 +113,22 @@ def choose(
     \b
     Exit code 1 when none fits.
     --json: {"schema", "recommended": run id or null, "unproven": run id or null, "why": [sentences], "why_not":
-      {RUN: [reasons]}, "drops": {RUN: {"value", "bound", "n", "unit", "against"}}, "budgets": {…}}
+      {RUN: [reasons]}, "drops": {RUN: {"value", "bound", "n", "unit", "against"}}, "budgets": {…},
+      "fitting": [run ids, best first], "not_shown": [run ids that only lack examples]}
     """
     from workbench import compare as comparing
+    from workbench import marks
     from workbench import table as tables
     from workbench.cli import _pages as pages
     from workbench.cli._text import say_json
     from workbench.store import Store as RunStore
 
     budgets = comparing.Budgets(max_bytes=max_bytes, max_latency_ms=max_latency_ms, max_drop=max_drop)
-    runs = RunStore(store).runs()
+    kept = RunStore(store)
+    runs = kept.runs()
     wanted = tables.where(where) if where else None
-    among = [run for run, row in zip(runs, tables.rows(runs)) if wanted is None or wanted(row)]
+    rows = tables.rows(runs, marks.read_all(kept))
+    among = [run for run, row in zip(runs, rows) if wanted is None or wanted(row)]
     choice = comparing.choose(among, budgets)
     if json:
         say_json(choice.to_json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.compress import _channels, _gradients, _narrowed, _zeros
@@ -27,6 +28,7 @@ class ChannelPrune(Step):
         "(with the L2 norm); gradient: Molchanov et al., arXiv 1906.10771, eq. 8 (absolute, not squared)"
     )
     requires = ("torch_pruning",)
+    couples = True
 
     ratio: float = param(0.5, help="Share of the channels of each layer to remove", gt=0, lt=1)
     importance: Literal["magnitude", "gradient"] = param("magnitude", help="What channels are ranked by")
@@ -44,6 +46,11 @@ class ChannelPrune(Step):
 
     def preview(self, card: ModelCard) -> ModelCard:
         return _narrowed.preview(card, self._kept, self.skip)
+
+    def only(self, layer: str, layers: Sequence[str]) -> list[str]:
+        """Leave the next layer out of `skip` too: it loses the inputs that this one no longer makes."""
+        place = list(layers).index(layer)
+        return [name for name in layers if name not in layers[place : place + 2]]
 
     def run(self, model: nn.Module, ctx: Context) -> nn.Module:
         """Cut in place; raises when no channel could go, or when the module's own code fixes a width that did."""

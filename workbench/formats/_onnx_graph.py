@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.formats import _export, _stored
+from workbench.formats import _export, _onnx_weights, _stored
 from workbench.nouns import Quantization
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def write(model: nn.Module, example: Mapping[str, np.ndarray], path: Path) -> No
         assert exported is not None
         size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
         exported.save(str(path), external_data=size > LARGEST_SINGLE_FILE)
+    _onnx_weights.name_after_layers(path, model)
 
 
 def strip(path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
+from workbench.formats import _onnx_weights
 from workbench.formats._export import hushed
 from workbench.nouns import Examples, Quantization
 from workbench.part import SaveContext
@@ -17,7 +18,6 @@ from workbench.part import SaveContext
 if TYPE_CHECKING:
     import numpy as np
 
-WEIGHTED_OPS = ("MatMul", "Gemm", "Conv")
 METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}
 CALIBRATION_BATCH = 32
 
@@ -90,7 +90,7 @@ def _nodes_of(exported: Path, optimised: Path, quantization: Mapping[str, Quanti
     initializers = {tensor.name for tensor in graph.initializer}
     found: dict[str, list[str]] = {name: [] for name in quantization}
     for node in graph.node:
-        weighted = node.op_type in WEIGHTED_OPS and any(name in initializers for name in node.input)
+        weighted = node.op_type in _onnx_weights.WEIGHTED_OPS and any(name in initializers for name in node.input)
         if weighted and node.name in kept:
             layer = next((layer for layer in _layer_names(node) if layer in found), None)
             if layer is not None:
@@ -106,14 +106,9 @@ def _nodes_of(exported: Path, optimised: Path, quantization: Mapping[str, Quanti
 
 def _layer_names(node: Any) -> Iterator[str]:
     """Yield candidate module names of a node, innermost first."""
-    import ast
-
-    for entry in node.metadata_props:
-        if entry.key == "pkg.torch.onnx.name_scopes":
-            scopes = [scope for scope in ast.literal_eval(entry.value) if scope]
-            yield from reversed(scopes)
+    yield from _onnx_weights.scopes_of(node)
     for name in node.input[1:2]:
-        yield name.removesuffix(".weight")
+        yield _onnx_weights.layer_of(name)
 
 
 def _nodes_between(path: Path, nodes: list[str]) -> list[str]:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from workbench.nouns import StoredWeight
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -14,7 +16,7 @@ def of_tensors(tensors: Mapping[str, Tensor], *, simulated: bool = False) -> dic
     """Summarise the floating tensors of a state: parameters, and buffers such as running means."""
     rows = [
         (
-            str(tensor.dtype).removeprefix("torch."),
+            _dtype(tensor),
             tensor.numel(),
             int(tensor.count_nonzero()),
             tensor.element_size(),
@@ -24,6 +26,21 @@ def of_tensors(tensors: Mapping[str, Tensor], *, simulated: bool = False) -> dic
         if tensor.is_floating_point()
     ]
     return summary(rows, activations="", simulated=simulated)
+
+
+def weights_of(tensors: Mapping[str, Tensor]) -> dict[str, StoredWeight]:
+    """Return the weight of each layer in a state, by layer."""
+    return {
+        name.removesuffix(".weight"): StoredWeight(
+            tensor.detach().float().numpy(), _dtype(tensor), tensor.numel() * tensor.element_size()
+        )
+        for name, tensor in tensors.items()
+        if name.endswith(".weight")
+    }
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def summary(rows: list[tuple[str, int, int, int, int]], *, activations: str, simulated: bool = False) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.formats import _stored
-from workbench.nouns import ModelCard
+from workbench.nouns import ModelCard, StoredWeight
 from workbench.part import Format, SaveContext, Session
 
 if TYPE_CHECKING:
@@ -82,12 +82,10 @@ sys.exit(gap > card["probe"]["tolerance"])
 
     def open(self, folder: Path, *, threads: int = 1) -> Session:
         import torch
-        import transformers
 
         torch.set_num_threads(threads)
-        architecture = json.loads((folder / "config.json").read_text())["architectures"][0]
         how = json.loads((folder / INPUTS_FILE).read_text())
-        loaded = getattr(transformers, architecture).from_pretrained(folder, local_files_only=True, dtype="auto").eval()
+        loaded = _loaded(folder)
 
         def session(inputs: Any) -> dict[str, Any]:
             with torch.no_grad():
@@ -98,6 +96,17 @@ sys.exit(gap > card["probe"]["tolerance"])
                 return {"logits": loaded(**named).logits.float().numpy()}
 
         return session
+
+    def stored(self, folder: Path) -> dict[str, StoredWeight]:
+        """Names are those of the saved module, whose transformers model is its `inner`."""
+        return _stored.weights_of({f"inner.{name}": tensor for name, tensor in _loaded(folder).state_dict().items()})
+
+
+def _loaded(folder: Path) -> Any:
+    import transformers
+
+    architecture = json.loads((folder / "config.json").read_text())["architectures"][0]
+    return getattr(transformers, architecture).from_pretrained(folder, local_files_only=True, dtype="auto").eval()
 
 
 def _how(model: Any, names: list[str]) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.nouns import ModelCard
+from workbench.nouns import ModelCard, StoredWeight
 from workbench.part import Format, SaveContext, Session
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
 FILE = "model.onnx"
@@ -30,7 +32,8 @@ import numpy, onnxruntime
 here = pathlib.Path(__file__).resolve().parent
 card = json.loads((here / "card.json").read_text())
 probe = numpy.load(here / "probe.npz")
-session = onnxruntime.InferenceSession(str(here / "model.onnx"), providers=["CPUExecutionProvider"])
+as_written = {"providers": ["CPUExecutionProvider"], "disabled_optimizers": ["WeightBiasQuantization"]}  # float stays float
+session = onnxruntime.InferenceSession(str(here / "model.onnx"), **as_written)
 (output,) = session.run(None, {each["name"]: probe["input_" + each["name"]] for each in card["inputs"]})
 gap = float(abs(output - probe["output"]).max() / max(1.0, abs(probe["output"]).max()))
 print(f"{card['title']}: output {output.shape}, gap to the recorded output {gap:.2e}")
@@ -54,12 +57,19 @@ sys.exit(gap > card["probe"]["tolerance"])
         return _onnx_graph.stored(path, ctx.quantization)
 
     def open(self, folder: Path, *, threads: int = 1) -> Session:
-        import onnxruntime
+        from workbench.formats import _onnx_session
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(str(folder / FILE), options, providers=["CPUExecutionProvider"])
+        session = _onnx_session.session(folder / FILE, _onnx_session.options(threads))
         names = [output.name for output in session.get_outputs()]
         return lambda inputs: dict(zip(names, session.run(None, dict(inputs))))
+
+    def stored(self, folder: Path) -> dict[str, StoredWeight]:
+        """A normalisation that the exporter folded into its convolution is part of that one's weight."""
+        from workbench.formats import _onnx_weights
+
+        return _onnx_weights.stored(folder / FILE)
+
+    def layer_ms(self, folder: Path, inputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+        from workbench.formats import _onnx_profile
+
+        return _onnx_profile.layer_ms(folder / FILE, inputs)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.formats import _export, _stored
-from workbench.nouns import ModelCard
+from workbench.nouns import ModelCard, StoredWeight
 from workbench.part import Format, SaveContext, Session
 
 if TYPE_CHECKING:
@@ -65,6 +65,11 @@ sys.exit(gap > card["probe"]["tolerance"])
                 return {"logits": program(*(torch.from_numpy(inputs[name]) for name in names)).numpy()}
 
         return session
+
+    def stored(self, folder: Path) -> dict[str, StoredWeight]:
+        from workbench.formats import _pt2_archive
+
+        return _pt2_archive.stored(folder / FILE)
 
 
 def _forget_sources(program: Any) -> None:

@@ -80,13 +80,14 @@ class Latency(Metric):
         import numpy as np
 
         from workbench import compare
+        from workbench.measure._timing import WARM_UP_SECONDS
 
         samples = np.array([answer["samples_ms"] for answer in answers])  # (restarts, variants, pairs)
         singles = np.array([answer["single_ms"] for answer in answers])  # (restarts, calls)
         kept = {f"{role}_ms": samples[:, index] for role, index in roles.items()}
         file = ctx.keep(self._file(ctx), this_ms=samples[:, 0], single_ms=singles, **kept)
         how = {
-            "threads": self.threads, "batch": self.batch, "restarts": self.restarts,
+            "threads": self.threads, "batch": self.batch, "restarts": self.restarts, "warm_up_seconds": WARM_UP_SECONDS,
             "calls_per_sample": [answer["calls"][0] for answer in answers],
             "bursts_per_sample": [answer["bursts"] for answer in answers], **told,
         }  # fmt: skip

@@ -1,0 +1,28 @@
+"""How every session of ours is set up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+# Or ONNX Runtime would quantize, while loading, the layers that a step kept in float32 between int8 ones.
+DISABLED = ["WeightBiasQuantization"]
+
+
+def options(threads: int) -> Any:
+    import onnxruntime
+
+    made = onnxruntime.SessionOptions()
+    made.intra_op_num_threads = threads
+    made.inter_op_num_threads = 1
+    made.log_severity_level = 3
+    return made
+
+
+def session(path: Path, set_up: Any) -> Any:
+    """Open a file on the CPU."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(
+        str(path), set_up, providers=["CPUExecutionProvider"], disabled_optimizers=DISABLED
+    )

@@ -1,0 +1,108 @@
+"""Which tensors of an ONNX graph are the weights of which layer, and what they hold."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.nouns import StoredWeight
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+WEIGHT = ".weight"
+TURNED = "_Transposed"  # as ONNX Runtime's quantizer marks weights that it turns for a MatMul
+INTEGERS = "_quantized"
+WEIGHTED_OPS = ("MatMul", "Gemm", "Conv")
+
+
+def name_after_layers(path: Path, model: nn.Module) -> None:
+    """Call weights that lost their layer's name by it again: the exporter folds a linear layer's transposition away."""
+    import onnx
+
+    whole = onnx.load(str(path), load_external_data=False)
+    tensors = {tensor.name: tensor for tensor in whole.graph.initializer}
+    layers, renamed = _kinds(model), dict[str, str]()
+    for node in whole.graph.node:
+        old = node.input[1] if node.op_type in WEIGHTED_OPS else ""
+        layer = next((scope for scope in scopes_of(node) if scope in layers), None)
+        if old not in tensors or old.endswith(WEIGHT) or layer is None:
+            continue
+        new = layer + WEIGHT + (TURNED if layers[layer] == "Linear" and not _reads_rows(node) else "")
+        if new not in tensors and new not in renamed.values():
+            renamed.setdefault(old, new)
+    for old, new in renamed.items():
+        tensors[old].name = new
+    for node in whole.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = renamed.get(name, name)
+    path.write_bytes(whole.SerializeToString())
+
+
+def _kinds(model: nn.Module) -> dict[str, str]:
+    """Return the class name of each module that has a weight matrix: Linear holds (out, in), transformers' Conv1D (in, out)."""
+    from torch import nn
+
+    found = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    weighted = [
+        name for name, module in model.named_modules() if getattr(module._parameters.get("weight"), "ndim", 0) >= 2
+    ]
+    return {name: "Linear" if name in found else "other" for name in weighted}
+
+
+def _reads_rows(node: Any) -> bool:
+    """Say whether a Gemm takes its weight as (out, in)."""
+    return any(each.name == "transB" and each.i for each in node.attribute)
+
+
+def scopes_of(node: Any) -> Iterator[str]:
+    """Yield the module path of a freshly exported node, innermost first."""
+    for entry in node.metadata_props:
+        if entry.key == "pkg.torch.onnx.name_scopes":
+            yield from reversed([scope for scope in ast.literal_eval(entry.value) if scope])
+
+
+def layer_of(tensor: str) -> str:
+    """Return the layer whose weight a tensor is, by its name."""
+    return tensor.removesuffix(INTEGERS).removesuffix(TURNED).removesuffix(WEIGHT)
+
+
+def stored(path: Path) -> dict[str, StoredWeight]:
+    """Return every weight in the file; integers are multiplied by their scales."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(str(path)).graph
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    axes = {
+        node.input[0]: next((each.i for each in node.attribute if each.name == "axis"), 1)
+        for node in graph.node
+        if node.op_type == "DequantizeLinear"
+    }
+    found = {}
+    for name, tensor in tensors.items():
+        base = name.removesuffix(INTEGERS)
+        if not base.removesuffix(TURNED).endswith(WEIGHT):
+            continue
+        array = numpy_helper.to_array(tensor)
+        beside = [numpy_helper.to_array(tensors[each]) for each in _beside(base) if each in tensors]
+        values = array if base == name else _dequantized(array, *beside, axis=axes.get(name, array.ndim - 1))
+        num_bytes = array.nbytes + (0 if base == name else sum(each.nbytes for each in beside))
+        turned = values.T if base.endswith(TURNED) else values
+        found[layer_of(name)] = StoredWeight(turned.astype("float32"), str(array.dtype), num_bytes)
+    return found
+
+
+def _beside(base: str) -> tuple[str, str]:
+    return f"{base}_scale", f"{base}_zero_point"
+
+
+def _dequantized(array: np.ndarray, scale: np.ndarray, zero: np.ndarray, *, axis: int) -> np.ndarray:
+    """Return (q − zero point) · scale, one scale per slice along `axis` or one for all."""
+    shape = [1] * array.ndim
+    if scale.size > 1:
+        shape[axis] = scale.size
+    return (array.astype("float32") - zero.astype("float32").reshape(shape)) * scale.reshape(shape)

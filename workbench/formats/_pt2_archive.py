@@ -1,0 +1,63 @@
+"""Reads the weights of a .pt2 file: a zip of raw tensors beside a JSON table of names, dtypes, sizes and strides.
+
+PyTorch's reader needs torch.export, which takes seconds to import, and builds the whole program to get at them.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from workbench.errors import ArtifactError
+from workbench.nouns import StoredWeight
+
+TABLE = "data/weights/model_weights_config.json"
+DTYPES = {6: "float16", 7: "float32", 8: "float64", 13: "bfloat16"}  # torch._export.serde.schema.ScalarType
+
+
+def stored(path: Path) -> dict[str, StoredWeight]:
+    """Return the weight of every layer in the program's state."""
+    with zipfile.ZipFile(path) as archive:
+        table = next((name for name in archive.namelist() if name.endswith(TABLE)), None)
+        if table is None:
+            raise ArtifactError(f"{path} holds no table of weights", next_move="run its job again")
+        folder = table.rpartition("/")[0]
+        tensors = {
+            name: about for name, about in orjson.loads(archive.read(table))["config"].items() if _is_weight(name)
+        }
+        return {
+            _layer(name): _weight(archive.read(f"{folder}/{about['path_name']}"), name, about)
+            for name, about in tensors.items()
+        }
+
+
+def _is_weight(name: str) -> bool:
+    return name.endswith(".weight")
+
+
+def _layer(name: str) -> str:
+    """Return a weight's layer as the model names it that was exported, or cast (`_casting`) and then exported."""
+    return name.removesuffix(".weight").removeprefix("in_bfloat16.").removesuffix(".in_float32")
+
+
+def _weight(raw: bytes, name: str, about: dict[str, Any]) -> StoredWeight:
+    meta = about["tensor_meta"]
+    dtype = DTYPES.get(meta["dtype"]) if not about["use_pickle"] else None
+    if dtype is None:
+        raise ArtifactError(f"{name} is stored in a way that this version does not read: {about}")
+    flat = np.frombuffer(raw, "uint16" if dtype == "bfloat16" else dtype)
+    sizes, strides = ([each["as_int"] for each in meta[key]] for key in ("sizes", "strides"))
+    first = flat[meta["storage_offset"]["as_int"] :]
+    array = np.lib.stride_tricks.as_strided(first, sizes, [stride * flat.itemsize for stride in strides])
+    return StoredWeight(_as_float32(array, dtype), dtype, array.nbytes)
+
+
+def _as_float32(array: np.ndarray, dtype: str) -> np.ndarray:
+    """Return a float32 copy; bfloat16 is the upper half of a float32."""
+    if dtype == "bfloat16":
+        return (array.astype("uint32") << 16).view("float32")
+    return array.astype("float32")
