@@ -197,7 +197,11 @@ class _Quietly:
 
 
 def _close_all(widget: ipywidgets.Widget) -> None:
+    """Free a widget, what is in it and how it looks: `close` alone leaves its layout and style, here and in the page."""
     for child in getattr(widget, "children", ()):
         _close_all(child)
-    if widget is not loader():
-        widget.close()
+    if widget is loader():
+        return
+    for part in (getattr(widget, "layout", None), getattr(widget, "style", None), widget):
+        if isinstance(part, ipywidgets.Widget):
+            part.close()

@@ -8,9 +8,15 @@ from __future__ import annotations
 import os
 import shutil
 from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from widgets.headless import is_headless
 from workbench.doctor import BROWSERS
+from workbench.errors import MissingExtra
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 NO_CLOUD = {"displaylogo": False, "showSendToCloud": False}  # plotly's button that uploads a chart stays away
 LIVE, WITH_PICTURES = "plotly_mimetype", "plotly_mimetype+png"
@@ -29,10 +35,21 @@ def renderer() -> str:
     return "Charts are live, each with a picture for previews"
 
 
+def picture(figure: go.Figure, path: Path) -> None:
+    """Write a figure as PNG; raises MissingExtra, with what to do, where none can be drawn."""
+    if why_not := why_not_drawn():
+        raise MissingExtra(f"no picture of a chart can be drawn: {why_not}")
+    _start_drawing()
+    figure.write_image(path, width=900, scale=2)
+
+
 def _why_no_pictures() -> str:
     """Return a reason, empty where pictures are wanted and possible."""
-    if not is_headless():
-        return "somebody is looking"
+    return "somebody is looking" if not is_headless() else why_not_drawn()
+
+
+def why_not_drawn() -> str:
+    """Return why no picture can be drawn here; empty means it can."""
     if find_spec("kaleido") is None:
         return "kaleido isn't installed: pip install 'workbench[png]'"
     return "" if _browser() else "no Chromium was found: `workbench doctor` says what to do"

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ipywidgets
 
+from widgets import static_view
 from workbench import copy_as, memo
+from workbench.charts.pareto import pareto_data, pareto_figure
+from workbench.charts.waterfall import waterfall_data, waterfall_figure
 from workbench.compare import Budgets, compare_runs
 from workbench.errors import InvalidInput
 from workbench.job import Job
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
     from widgets.pump import Pump
     from widgets.session import Session
 
@@ -97,22 +104,68 @@ class TakeAway:
             raise InvalidInput(["no run is brushed"], next_move="brush points in the chart or rows in the table")
         return list({run.job_id: Job.from_json(run.job) for run in runs}.values())
 
-    def _memo(self) -> str:
+    def _memo(self, figures: Mapping[str, memo.Figure] | None = None) -> str:
         choice = self.session.choice()
         if choice is None:
             raise InvalidInput(["no run of this model is done"], next_move="run a recipe first")
         pair = self.session.compared()
         return memo.decision_memo(
-            self.session.of_this_model(), choice, budgets=Budgets(**self.session.budgets),
+            self.session.of_this_model(), choice, budgets=Budgets(**self.session.budgets), figures=figures,
             compared=compare_runs(*pair) if pair else None,
         )  # fmt: skip
 
     def _save(self) -> None:
         path = Path(self.file.value).expanduser()
-        try:
-            path.write_text(self.text.value, encoding="utf-8")
-        except OSError as error:
-            raise InvalidInput(
-                [f"{path} can't be written: {error.strerror}"], next_move="choose another place"
-            ) from error
+        if self.kind.value != "Decision memo" or (why_not := static_view.why_not_drawn()):
+            self._write(path, self.text.value)
+            if self.kind.value == "Decision memo":
+                self.told.value += f"<p>without figures: {html.escape(why_not)}</p>"
+            return
+        self.told.value = "<p>drawing the figures…</p>"
+        self.pump.later(lambda: self._memo(self._drawn_beside(path)), lambda text: self._write(path, text))
+
+    def _drawn_beside(self, path: Path) -> dict[str, memo.Figure]:
+        """Draw what the memo speaks of into files beside it; returns them by caption."""
+        figures = {}
+        for name, (caption, figure, run_ids) in _figures(self.session).items():
+            target = path.with_name(f"{path.stem}-{name}.png")
+            with writable(target):
+                static_view.picture(figure, target)
+            figures[caption] = memo.Figure(target.relative_to(path.parent), run_ids)
+        return figures
+
+    def _write(self, path: Path, text: str) -> None:
+        with writable(path):
+            path.write_text(text, encoding="utf-8")
         self.told.value = f"<p>saved as {html.escape(str(path.resolve()))}</p>"
+
+
+@contextlib.contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a file is written into words."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput([f"{path} can't be written: {error.strerror}"], next_move="choose another place") from error
+
+
+def _figures(session: Session) -> dict[str, tuple[str, go.Figure, tuple[str, ...]]]:
+    """Return (caption, figure, run ids) of size against accuracy, and of where the bytes of B went, by file name."""
+    runs = session.of_this_model()
+    drawn = pareto_data(runs, x="artifact_bytes", y=session.y, split="validation")
+    found = {
+        "trade-off": (
+            "Size against accuracy on validation",
+            pareto_figure(drawn),
+            tuple(p.run_id for p in drawn.points),
+        )
+    }
+    pair = session.compared()
+    if pair:
+        bytes_of = waterfall_data(pair[1], runs)
+        found["bytes"] = (
+            "Where the bytes went",
+            waterfall_figure(bytes_of),
+            tuple(dict.fromkeys(bar.run_id for bar in bytes_of.bars)),
+        )
+    return found

@@ -217,6 +217,8 @@ def test_a_reload_and_a_restarted_kernel_lose_nothing(page: Page, place: Lab, ou
 
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     wait_for_kernel(page)
+    said = "() => getComputedStyle(document.querySelector('.wb-workbench'), '::before').content"
+    page.wait_for_function(f"() => /run all cells/.test(({said})())")
     start(page)
     card = page.locator(".wb-run-card", has_text="8000").first
     expect(card).to_contain_text("running", timeout=120_000)

@@ -1,0 +1,113 @@
+"""The app puts the panels together: lazily, once for a store, static where nobody can touch it, without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import ipywidgets
+import pytest
+
+from tests.conftest import small_job
+from widgets import app
+from widgets.app import TABS, Workbench
+from widgets.headless import VARIABLE, is_headless
+from widgets.session import Session
+from workbench.bench import carry_out
+from workbench.store import Store
+
+STEPS = [{"use": "train", "epochs": 1}, {"use": "magnitude_prune", "sparsity": 0.5}]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    made = Store(tmp_path_factory.mktemp("app") / "runs")
+    carry_out(small_job(steps=STEPS, metrics=[{"use": "size"}, {"use": "quality"}]), made)
+    return made
+
+
+@pytest.fixture
+def workbench(store: Store) -> Workbench:
+    session = Session(store.root, model="lenet_300_100")
+    session.refresh()
+    session.pick_something()
+    return Workbench(session)
+
+
+def test_a_panel_is_made_when_its_tab_is_opened_first(workbench: Workbench) -> None:
+    assert set(workbench.panels) == {"Trade-off"}
+    for index, title in enumerate(TABS):
+        workbench.tabs.selected_index = index
+        workbench.pump.drain()
+        assert title in workbench.panels and workbench.tabs.children[index].children
+    made = dict(workbench.panels)
+    workbench.tabs.selected_index = 0
+    workbench.pump.drain()
+    assert workbench.panels == made
+
+
+def test_something_is_picked_for_comparing_at_first(workbench: Workbench) -> None:
+    assert workbench.session.compared() is not None
+
+
+def test_what_is_static_holds_no_widget(workbench: Workbench) -> None:
+    shown = workbench.static()
+    assert len(shown) > 5
+    assert not [each for each in shown if isinstance(each, ipywidgets.Widget)]
+
+
+def test_opening_a_second_workbench_on_a_store_closes_the_first(store: Store) -> None:
+    first, second = (Workbench(Session(store.root)) for _ in range(2))
+    first.go_live()
+    second.go_live()
+    try:
+        assert app._open == [second]
+        freed = (first.view, first.view.layout, first.bar.facts, first.tabs, first.table.view)
+        assert [each.comm for each in freed] == [None] * 5, "or every run of the cell would keep a hundred widgets"
+        assert second.view.comm is not None
+    finally:
+        second.close()
+    assert app._open == []
+
+
+def test_an_error_on_the_pump_is_told_in_the_top_bar(workbench: Workbench) -> None:
+    workbench.pump.do(lambda: 1 / 0)
+    workbench.pump.drain()
+    assert "a fault of the workbench: ZeroDivisionError" in workbench.bar.message.value
+    assert workbench.bar.alert.layout.display == "flex"
+    workbench.bar.away.click()
+    workbench.pump.drain()
+    assert workbench.bar.message.value == "" and workbench.bar.alert.layout.display == "none"
+
+
+def test_the_top_bar_follows_the_budgets(workbench: Workbench) -> None:
+    workbench.session.budgets = {**workbench.session.budgets, "max_drop": 1.0, "max_bytes": 24_300}
+    workbench.pump.drain()
+    assert "drop ≤ 1 points" in workbench.bar.facts.value and "24.3 kB" in workbench.bar.facts.value
+
+
+def test_executed_without_a_browser_it_is_static_but_voila_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert is_headless(), "no kernel, nobody to touch anything"
+    monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5.13")
+    assert not is_headless()
+    monkeypatch.setenv(VARIABLE, "static")
+    assert is_headless()
+    monkeypatch.setenv(VARIABLE, "live")
+    assert not is_headless()
+
+
+def test_an_open_workbench_leaves_torch_alone_and_stays_small(store: Store) -> None:
+    code = f"""
+import sys, psutil
+from widgets.app import TABS, Workbench
+from widgets.session import Session
+session = Session({str(store.root)!r}, model="lenet_300_100"); session.refresh(); session.pick_something()
+workbench = Workbench(session)
+for index in range(len(TABS)):
+    workbench._show_tab(index); workbench.pump.drain()
+heavy = [name for name in ("torch", "transformers", "onnx", "onnxruntime") if name in sys.modules]
+print(heavy, psutil.Process().memory_info().rss < 350e6)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stdout.strip().splitlines()[-1:] == ["[] True"], ended.stderr[-2000:]
