@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from widgets.session import Session
 
 MOST_POINTS = 10.0  # of drop that anybody would want
-STEPS_PER_DECADE = 100
+STEPS_PER_DECADE = 1000  # so fine that three typed digits are what is taken
 
 
 @dataclass(frozen=True)
