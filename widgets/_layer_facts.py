@@ -50,9 +50,5 @@ def _joined(b: Run, against: list[dict[str, Any]], alone: list[dict[str, Any]]) 
 
 
 def _found(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the layers that lie in the file, with the count of their weights that aren't zero."""
-    return [
-        {**record, "nonzero": record["nonzero"] * record["num_params"]}
-        for record in records
-        if record["shape"] is not None
-    ]
+    """Return the layers that lie in the file under their own name."""
+    return [record for record in records if record["shape"]]

@@ -15,6 +15,7 @@ from workbench import bench, catalog
 from workbench.describe import model_card
 from workbench.errors import Cancelled, InvalidInput, WorkbenchError
 from workbench.job import Job
+from workbench.measure import _fidelity
 from workbench.nouns import Examples, Run, Splits
 from workbench.part import Metric
 from workbench.store import Store
@@ -210,6 +211,15 @@ def validation_accuracy(run: Run) -> int | None:
     return found.k
 
 
+def divergence(before: Run, after: Run) -> float:
+    """Return the mean KL between what two runs answered on the validation split."""
+    outputs = []
+    for run in (after, before):
+        with np.load(Path(run.folder) / "samples" / "predictions.npz") as arrays:
+            outputs.append(arrays["validation_outputs"])
+    return float(_fidelity.apart(*outputs, np.zeros(len(outputs[0]), int))["kl"].mean())
+
+
 @pytest.mark.parametrize(
     ("tried", "step"),
     [
@@ -220,7 +230,7 @@ def validation_accuracy(run: Run) -> int | None:
     ],
 )
 def test_a_cell_is_what_a_run_with_that_step_would_give(tried: Any, step: Any, shared_store: Store) -> None:
-    """Example by example: the same answers as the longer recipe, saved and measured for itself."""
+    """The same answers as the longer recipe gives, saved and measured for itself."""
     analysed = carried_out_here(job(tried=tried), shared_store)
     assert analysed.status == "done", (analysed.error or {}).get("traceback")
     for layer in LAYERS:
@@ -229,6 +239,8 @@ def test_a_cell_is_what_a_run_with_that_step_would_give(tried: Any, step: Any, s
         cell = analysed.get("sensitivity_drop", layer=layer)
         assert cell and cell.n == 149
         assert cell.k == validation_accuracy(longer)
+        moved = analysed.get("sensitivity_kl", layer=layer)
+        assert moved and moved.value == pytest.approx(divergence(analysed, longer), rel=0.01)
         assert cell.value == pytest.approx(100 * ((validation_accuracy(analysed) or 0) - (cell.k or 0)) / 149)
 
 

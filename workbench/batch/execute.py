@@ -143,7 +143,6 @@ def _run(notebook: Path, draft: Path, *, source: NotebookNode, values: dict[str,
             language="python",
             kernel_manager_class=ThisInterpreter,
             resources={"metadata": {"path": str(notebook.resolve().parent)}},
-            store_widget_state=False,  # nobody can touch them in a copy, and what draws charts alone is two megabytes
             on_cell_start=watch.cell_starts,
             timeout_func=watch.seconds_left,
         )
@@ -167,6 +166,7 @@ def _publish(draft: Path, target: Path, *, name: str) -> NotebookNode:
 
     executed = nbformat.read(draft, as_version=4)
     executed.metadata.papermill.update(input_path=name, output_path=target.name)
+    executed.metadata.pop("widgets", None)  # nobody can touch them in a copy, and what draws charts alone is two megabytes
     nbformat.write(executed, draft)
     os.replace(draft, target)
     return executed
