@@ -23,7 +23,7 @@ from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
 NOTEBOOK = "bench.ipynb"
 CHART = ".wb-trade-off .js-plotly-plot"
-DRAWN = f"() => document.querySelector('{CHART}')?.data?.length && document.querySelector('.wb-runs-table [role=row]')"
+DRAWN = f"() => document.querySelector('{CHART}')?.data?.length && / of the store/.test(document.querySelector('.wb-runs-table').innerText)"
 
 
 @dataclass

@@ -17,6 +17,8 @@ import store_10000
 from _results import finish, median
 from _workbench_page import CHART, DRAWN, Place, place
 
+from workbench.job import Job
+
 REPEATS = 5
 TABS = ("Sensitivity", "Compare", "Examples", "Latency", "Copy as", "Storage", "Trade-off")
 OPEN = """
@@ -59,8 +61,17 @@ def crafted(folder: Path, count: int) -> Path:
     """Write so many runs as the store benchmark crafts them."""
     root = folder / f"runs-{count}"
     root.mkdir()
+    trained = Job.from_json({"model": "lenet_5", "data": "digits", "steps": [{"use": "train", "epochs": 20}]}).to_json()
     for number in range(count):
         record = store_10000.record(number)
+        if not number:  # the one that all others name as their parent: an estimate stands at its accuracy
+            record |= {
+                "run_id": record["parent"],
+                "job_id": record["parent"][:-3],
+                "job": trained,
+                "parent": None,
+                "reference": None,
+            }
         (root / record["run_id"]).mkdir()
         (root / record["run_id"] / "run.json").write_text(json.dumps(record))
     return root
@@ -90,7 +101,9 @@ def knobs(store: Path) -> list[float]:
         here.page.locator(".wb-presets button", has_text="channels 50 %").first.click()
         here.page.wait_for_selector(".wb-step-channel_prune .wb-estimate")
         here.page.wait_for_timeout(3000)
-        return [_asked(here, KNOB, [f"{(0.2, 0.7)[turn % 2] + turn / 100:.2f}", CHART]) for turn in range(2 + 2 * REPEATS)][2:]
+        return [
+            _asked(here, KNOB, [f"{(0.2, 0.7)[turn % 2] + turn / 100:.2f}", CHART]) for turn in range(2 + 2 * REPEATS)
+        ][2:]
 
 
 def clicks() -> tuple[list[float], list[float]]:

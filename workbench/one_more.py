@@ -9,23 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import artifact, catalog, prefix
-from workbench.context import predict
+from workbench.context import SavingContext, predict
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.part import Step
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import nn
 
     from workbench.job import Job
-    from workbench.nouns import Examples, ModelCard
+    from workbench.nouns import Artifact, Examples, ModelCard
     from workbench.worker import States
 
 
 class OneMore:
     """Answers `MeasureContext.changed`. Each question gets a copy of the module, so the run's own stays as it is."""
 
-    def __init__(self, states: States, state: prefix.State, card: ModelCard) -> None:
-        self.states, self.state = states, state
+    def __init__(self, states: States, state: prefix.State, card: ModelCard, saved: Artifact) -> None:
+        self.states, self.state, self.saved = states, state, saved
         self.layers = [layer.name for layer in card.layers if layer.prunable]
 
     def __call__(self, step: Any, split: str, layer: str) -> np.ndarray:
@@ -64,13 +65,25 @@ class OneMore:
             raise InvalidInput(reasons)
 
     def _lowered(self, longer: Job, changed: prefix.State, examples: Examples) -> np.ndarray:
-        """Save as the longer job would, open again, predict."""
+        """Save as the longer job would, open again, predict; weights that are still the run's own need no new export."""
         from workbench.worker import final_card
 
+        job, splits, card = self.states.job, self.states.splits, final_card(longer)
         with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-            saved = artifact.save(longer, final_card(longer), changed, self.states.splits, Path(folder))
+            ctx = SavingContext(card, {}, splits.calibration, changed.quantization, job.seed)
+            is_same = _same_weights(changed.model, self.state.model)
+            if is_same and job.format.lower_again(Path(self.saved.folder), Path(folder), ctx):
+                return predict(job.format.open(Path(folder)), examples)
+            saved = artifact.save(longer, card, changed, splits, Path(folder))
             self.states.said.say()  # saving takes seconds: stop here if asked to
             return predict(artifact.open_session(saved), examples)
+
+
+def _same_weights(one: nn.Module, other: nn.Module) -> bool:
+    import torch
+
+    mine, theirs = one.state_dict(), other.state_dict()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 def _in_torch(changed: prefix.State, examples: Examples) -> np.ndarray:

@@ -211,6 +211,13 @@ class Format(Part):
         """Open what `save` wrote, without torch unless the format is torch's own."""
         raise NotImplementedError
 
+    def lower_again(self, source: Path, folder: Path, ctx: SaveContext) -> bool:
+        """Write into `folder` what `save` would for the very float module whose float files lie in `source`.
+
+        For formats that get there quicker than by saving anew; False = nothing was written.
+        """
+        return False
+
     def stored(self, folder: Path) -> dict[str, StoredWeight]:
         """Return the weight of every layer found in the files, by its name in the module tree."""
         raise NotImplementedError

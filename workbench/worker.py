@@ -43,7 +43,7 @@ def carry_through(draft: Path, store: Store, said: Recorder, quiet: Quiet, resul
     related: Any = _relatives(draft, store)
     ctx = MeasuringContext(
         artifact=saved, data=splits, data_card=job.data.card(), folder=draft, seed=job.seed, recorder=said, quiet=quiet,
-        opener=artifact.open_session, starter=fresh_process, changer=OneMore(states, state, card), **related,
+        opener=artifact.open_session, starter=fresh_process, changer=OneMore(states, state, card, saved), **related,
         layers=tuple(layer.name for layer in card.layers if layer.prunable),
     )  # fmt: skip
     if state.controls:

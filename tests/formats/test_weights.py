@@ -150,3 +150,25 @@ def test_the_runtime_tells_the_time_of_every_prunable_layer(
     taken = job.format.layer_ms(Path(artifact.folder), inputs)
     assert {layer.name for layer in card.layers if layer.prunable} <= set(taken)
     assert all(0 < each < 1000 for each in taken.values())
+
+
+def test_a_layer_that_is_called_twice_is_stored_once_under_its_name(tmp_path: Path) -> None:
+    import onnx
+    import torch
+    from torch import nn
+
+    from workbench.formats import _onnx_graph, _onnx_weights
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8, bias=False)
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return self.layer(torch.relu(self.layer(pixels)))
+
+    model = Twice()
+    path = tmp_path / "model.onnx"
+    _onnx_graph.write(model, {"pixels": np.ones((2, 3, 8), np.float32)}, path)
+    assert np.array_equal(_onnx_weights.stored(path)["layer"].values, model.layer.weight.detach().numpy())
+    assert sum(list(tensor.dims) == [8, 8] for tensor in onnx.load(str(path)).graph.initializer) == 1

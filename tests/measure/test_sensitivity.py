@@ -11,7 +11,7 @@ import pytest
 
 from tests.measure.handmade import NUM_CLASSES, HandmadeContext, card, kept
 from tests.promises._every import carried_out_here
-from workbench import bench, catalog
+from workbench import artifact, bench, catalog
 from workbench.describe import model_card
 from workbench.errors import Cancelled, InvalidInput, WorkbenchError
 from workbench.job import Job
@@ -244,6 +244,19 @@ def test_a_cell_is_what_a_run_with_that_step_would_give(tried: Any, step: Any, s
         assert cell.value == pytest.approx(100 * ((validation_accuracy(analysed) or 0) - (cell.k or 0)) / 149)
 
 
+def test_a_graph_is_exported_once_for_all_layers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench.formats import _onnx_graph
+
+    written: list[Path] = []
+    write = _onnx_graph.write
+    monkeypatch.setattr(
+        _onnx_graph, "write", lambda model, example, path: (written.append(path), write(model, example, path))
+    )
+    run = carried_out_here(job(tried={"step": "int8_dynamic", "parameter": "", "levels": []}), store)
+    assert len([each for each in run.measurements if each.name == "sensitivity_kl"]) == len(LAYERS)
+    assert len(written) == 1
+
+
 def test_a_destroyed_last_layer_costs_most_and_the_run_itself_is_unharmed(shared_store: Store) -> None:
     """All but one weight of the last layer gone: one class is left to answer, or none."""
     tried = {"levels": [0.05, 0.99]}
@@ -271,7 +284,7 @@ def test_the_module_is_the_same_after_it_was_asked(shared_store: Store) -> None:
     from workbench.worker import States, data_hash
 
     wanted = job(metrics=["quality"])
-    carried_out_here(wanted, shared_store)
+    run = carried_out_here(wanted, shared_store)
     splits = wanted.data.load()
     draft = shared_store.root / ".asked"
     draft.mkdir()
@@ -279,7 +292,8 @@ def test_the_module_is_the_same_after_it_was_asked(shared_store: Store) -> None:
     state = PrefixCache(shared_store.root).get(keys(wanted.model, states.data_sha256, wanted.steps, 0)[-1])
     assert state
     before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
-    asked = OneMore(states, state, wanted.cards(model_card(wanted))[-1])
+    saved = artifact.read(Path(run.folder) / "artifact")
+    asked = OneMore(states, state, wanted.cards(model_card(wanted))[-1], saved)
     first = asked({"use": "magnitude_prune", "sparsity": 0.9}, "validation", "fc1")
     asked("int8_static", "validation", "fc1")
     asked("channel_prune", "validation", "fc1")
