@@ -166,7 +166,9 @@ def _publish(draft: Path, target: Path, *, name: str) -> NotebookNode:
 
     executed = nbformat.read(draft, as_version=4)
     executed.metadata.papermill.update(input_path=name, output_path=target.name)
-    executed.metadata.pop("widgets", None)  # nobody can touch them in a copy, and what draws charts alone is two megabytes
+    executed.metadata.pop(
+        "widgets", None
+    )  # nobody can touch them in a copy, and what draws charts alone is two megabytes
     nbformat.write(executed, draft)
     os.replace(draft, target)
     return executed

@@ -24,13 +24,9 @@ def name_after_layers(path: Path, model: nn.Module) -> None:
     import onnx
 
     whole = onnx.load(str(path), load_external_data=False)
-    renamed, written = _new_names(whole.graph, model), set[str]()
-    for tensor in [*whole.graph.initializer]:
-        name = renamed.get(tensor.name, tensor.name)
-        if name in written:
-            whole.graph.initializer.remove(tensor)  # a layer that is called twice was written twice
-        written.add(name)
-        tensor.name = name
+    renamed = _new_names(whole.graph, model)
+    for tensor in whole.graph.initializer:
+        tensor.name = renamed.get(tensor.name, tensor.name)
     for node in whole.graph.node:
         for place, name in enumerate(node.input):
             node.input[place] = renamed.get(name, name)
@@ -38,18 +34,18 @@ def name_after_layers(path: Path, model: nn.Module) -> None:
 
 
 def _new_names(graph: Any, model: nn.Module) -> dict[str, str]:
-    """Return new by old name; two tensors get one name only when they are equal."""
-    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    """Return new by old name; the exporter writes a layer that is called twice once."""
+    taken = {tensor.name for tensor in graph.initializer}
     layers, renamed = _kinds(model), dict[str, str]()
     for node in graph.node:
         old = node.input[1] if node.op_type in WEIGHTED_OPS else ""
         layer = next((scope for scope in scopes_of(node) if scope in layers), None)
-        if old not in tensors or old in renamed or old.endswith(WEIGHT) or layer is None:
+        if old not in taken or old in renamed or old.endswith(WEIGHT) or layer is None:
             continue
         new = layer + WEIGHT + (TURNED if layers[layer] == "Linear" and not _reads_rows(node) else "")
-        first = tensors.setdefault(new, tensors[old])
-        if first.name == old or _are_equal(first, tensors[old]):
-            renamed[old] = new
+        assert new not in taken, f"{new} is written twice"
+        renamed[old] = new
+        taken.add(new)
     return renamed
 
 
@@ -62,12 +58,6 @@ def _kinds(model: nn.Module) -> dict[str, str]:
         name for name, module in model.named_modules() if getattr(module._parameters.get("weight"), "ndim", 0) >= 2
     ]
     return {name: "Linear" if name in found else "other" for name in weighted}
-
-
-def _are_equal(one: Any, other: Any) -> bool:
-    """Say whether two tensors hold the same numbers; of those in a file beside the graph that isn't known."""
-    in_graph = bool(one.raw_data) and bool(other.raw_data)
-    return in_graph and (one.data_type, one.dims, one.raw_data) == (other.data_type, other.dims, other.raw_data)
 
 
 def _reads_rows(node: Any) -> bool:
