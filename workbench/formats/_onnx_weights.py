@@ -34,30 +34,32 @@ def name_after_layers(path: Path, model: nn.Module) -> None:
 
 
 def _new_names(graph: Any, model: nn.Module) -> dict[str, str]:
-    """Return new by old name; the exporter writes a layer that is called twice once."""
-    taken = {tensor.name for tensor in graph.initializer}
-    layers, renamed = _kinds(model), dict[str, str]()
+    """Return new by old name, for tensors shaped as the weight of the layer whose node reads them."""
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    layers, renamed = _weighted(model), dict[str, str]()
     for node in graph.node:
         old = node.input[1] if node.op_type in WEIGHTED_OPS else ""
         layer = next((scope for scope in scopes_of(node) if scope in layers), None)
-        if old not in taken or old in renamed or old.endswith(WEIGHT) or layer is None:
+        if old not in shapes or old in renamed or old.endswith(WEIGHT) or layer is None:
             continue
-        new = layer + WEIGHT + (TURNED if layers[layer] == "Linear" and not _reads_rows(node) else "")
-        assert new not in taken, f"{new} is written twice"
-        renamed[old] = new
-        taken.add(new)
+        shape, rows_are_outputs = layers[layer]
+        is_turned = rows_are_outputs and not _reads_rows(node)
+        new = layer + WEIGHT + (TURNED if is_turned else "")
+        if shapes[old] == (shape[::-1] if is_turned else shape) and new not in {*shapes, *renamed.values()}:
+            renamed[old] = new
     return renamed
 
 
-def _kinds(model: nn.Module) -> dict[str, str]:
-    """Return the class name of each module that has a weight matrix: Linear holds (out, in), transformers' Conv1D (in, out)."""
+def _weighted(model: nn.Module) -> dict[str, tuple[tuple[int, ...], bool]]:
+    """Return (shape, whether its rows are outputs) of each weight matrix: Linear's are, those of transformers' Conv1D aren't."""
     from torch import nn
 
-    found = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    weighted = [
-        name for name, module in model.named_modules() if getattr(module._parameters.get("weight"), "ndim", 0) >= 2
-    ]
-    return {name: "Linear" if name in found else "other" for name in weighted}
+    weights = {name: (module, module._parameters.get("weight")) for name, module in model.named_modules()}
+    return {
+        name: (tuple(weight.shape), isinstance(module, nn.Linear))
+        for name, (module, weight) in weights.items()
+        if weight is not None and weight.ndim >= 2
+    }
 
 
 def _reads_rows(node: Any) -> bool:
