@@ -45,8 +45,6 @@ class Recorder:
 
     def event(self, kind: str, **fields: Any) -> None:
         """Append one record; `kind` is started, progress, log, finished or failed."""
-        if self._hushed:
-            return
         self._seq += 1
         record = {"t": now(), "seq": self._seq, "run_id": self.run_id, "part": self.part, "kind": kind, **fields}
         self.file.write(orjson.dumps(record) + b"\n")
@@ -66,6 +64,8 @@ class Recorder:
                 f"{self.run_id} was cancelled in {self.part or 'its start'}", next_move="run it again to resume"
             )
         self._breathe()
+        if self._hushed:
+            return
         moment = time.monotonic()
         if total and done < total and moment - self._last < SECONDS_BETWEEN_PROGRESS:
             return

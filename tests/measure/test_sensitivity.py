@@ -313,6 +313,15 @@ def test_channels_of_one_layer_go_with_the_inputs_of_the_next(shared_store: Stor
     assert (cells[-1]["done"], cells[-1]["total"]) == (3, 3)
 
 
+def test_progress_is_told_however_quick_a_cell_is(shared_store: Store) -> None:
+    """What the step itself says while it is tried doesn't count as progress told."""
+    run = carried_out_here(job(tried={"levels": np.linspace(0.01, 0.95, 100).tolist()}), shared_store)
+    said = [json.loads(line) for line in (Path(run.folder) / "events.jsonl").read_text().splitlines()]
+    cells = [each["done"] for each in said if each.get("unit") == "cells"]
+    assert len(cells) > 10 and cells[-1] == 300
+    assert not any("weights set to zero" in each.get("text", "") for each in said)
+
+
 def test_a_cancelled_analysis_ends_as_cancelled(store: Store) -> None:
     wanted = job(tried={"levels": np.linspace(0.01, 0.95, 1000).tolist()})  # more than are done before somebody looks
     draft, worker = bench.submit(wanted, store)
