@@ -100,6 +100,19 @@ def run_button(page: Page) -> Any:
     return page.locator(".wb-watch-runs button").first
 
 
+def train_for(page: Page, epochs: int) -> Any:
+    """Run plain training so long that it doesn't end by itself; returns its card once it runs."""
+    page.locator(".wb-presets button", has_text="as trained").click()
+    field = page.locator(".wb-step-train .wb-param-epochs input").last
+    field.fill(str(epochs))
+    field.press("Tab")
+    expect(run_button(page)).to_be_enabled(timeout=30_000)
+    run_button(page).click()
+    card = page.locator(".wb-run-card", has_text=str(epochs)).first
+    expect(card).to_contain_text("running", timeout=120_000)
+    return card
+
+
 def test_a_person_explores_runs_and_compares(page: Page, place: Lab, outside_requests: list[str]) -> None:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -186,12 +199,7 @@ def test_a_bad_value_is_told_beside_its_control_and_cancel_works_at_once(
     epochs.press("Tab")
     expect(page.locator(".wb-step-train [role=alert]").first).to_contain_text("1 ≤ epochs", timeout=30_000)
     expect(run_button(page)).to_be_disabled(timeout=30_000)
-    epochs.fill("9000")
-    epochs.press("Tab")
-    expect(run_button(page)).to_be_enabled(timeout=30_000)
-    run_button(page).click()
-    card = page.locator(".wb-run-card", has_text="9000").first
-    expect(card).to_contain_text("running", timeout=120_000)
+    card = train_for(page, 9000)
     card.locator("button", has_text="Cancel").click()
     expect(card).to_contain_text("cancelled", timeout=30_000)
     picture(page, "7-cancelled")
@@ -200,14 +208,7 @@ def test_a_bad_value_is_told_beside_its_control_and_cancel_works_at_once(
 
 def test_a_reload_and_a_restarted_kernel_lose_nothing(page: Page, place: Lab, outside_requests: list[str]) -> None:
     open_workbench(page, place)
-    page.locator(".wb-presets button", has_text="as trained").click()
-    epochs = page.locator(".wb-step-train .wb-param-epochs input").last
-    epochs.fill("8000")
-    epochs.press("Tab")
-    expect(run_button(page)).to_be_enabled(timeout=30_000)
-    run_button(page).click()
-    card = page.locator(".wb-run-card", has_text="8000").first
-    expect(card).to_contain_text("running", timeout=120_000)
+    card = train_for(page, 8000)
 
     command(page, "docmanager:save")
     page.reload()
@@ -230,14 +231,7 @@ def test_a_reload_and_a_restarted_kernel_lose_nothing(page: Page, place: Lab, ou
 
 def test_a_killed_worker_shows_its_cause_and_the_rest_stays_usable(page: Page, place: Lab) -> None:
     open_workbench(page, place)
-    page.locator(".wb-presets button", has_text="as trained").click()
-    epochs = page.locator(".wb-step-train .wb-param-epochs input").last
-    epochs.fill("7000")
-    epochs.press("Tab")
-    expect(run_button(page)).to_be_enabled(timeout=30_000)
-    run_button(page).click()
-    card = page.locator(".wb-run-card", has_text="7000").first
-    expect(card).to_contain_text("running", timeout=120_000)
+    card = train_for(page, 7000)
     store = store_of(place)
     wait_until(
         lambda: any(_owner(run) for run in store.drafts() if run.status == "running"), 60, "a worker owning its draft"

@@ -167,7 +167,7 @@ def test_a_language_model_is_reported_by_its_perplexity(runs: list[Run], tmp_pat
 
 def test_what_was_not_measured_is_said_where_its_chart_would_be(runs: list[Run], tmp_path: Path) -> None:
     page = without_scripts(written([crafted_run("lenet_5-quick00000-01", p50=None)], tmp_path))
-    assert "nothing to draw: no run has a measured" in page and "Latency: not measured" in page
+    assert "Nothing to draw: no run has a measured" in page and "Latency: not measured" in page
 
 
 def test_labels_of_a_study_name_models_and_recipes(runs: list[Run], tmp_path: Path) -> None:

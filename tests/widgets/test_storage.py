@@ -10,7 +10,9 @@ from tests.conftest import small_job
 from widgets.pump import Pump
 from widgets.session import Session
 from widgets.storage import Storage
+from workbench import tidy
 from workbench.bench import carry_out
+from workbench.marks import mark
 from workbench.store import Store
 
 
@@ -34,13 +36,23 @@ def test_within_the_quota_nothing_can_be_removed(panel: Storage) -> None:
 
 
 def test_what_would_go_is_listed_and_stays_until_remove_is_pressed(panel: Storage) -> None:
+    store = panel.session.store
+    used = tidy.plan(store, quota_bytes=10**12).used_bytes
+    panel.quota.value = str(used - 1)
+    press(panel, "look")
+    assert "why it may go" in panel.listed.value and not panel.remove.disabled
+    assert tidy.plan(store, quota_bytes=10**12).used_bytes == used, "looking removes nothing"
+    press(panel, "remove")
+    assert "freed" in panel.listed.value and panel.remove.disabled
+    assert tidy.plan(store, quota_bytes=10**12).used_bytes < used
+
+
+def test_a_quota_that_cannot_be_met_removes_nothing(panel: Storage) -> None:
     run_id = panel.session.runs[0].run_id
+    mark(panel.session.store, run_id, pinned=True)
     panel.quota.value = "1"
     press(panel, "look")
-    assert panel.session.store.get(run_id) and "why it may go" in panel.listed.value
-    if not panel.remove.disabled:
-        press(panel, "remove")
-        assert "freed" in panel.listed.value
+    assert panel.remove.disabled and panel.session.store.get(run_id)
 
 
 def test_a_quota_that_is_no_size_is_refused_in_words(panel: Storage) -> None:

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from workbench import catalog
+from workbench.charts import _style
 from workbench.charts.flips import Flip, FlipsData, flips_data, flips_figure
 from workbench.charts.pareto import ParetoData, pareto_data, pareto_figure
 from workbench.charts.waterfall import waterfall_data, waterfall_figure
@@ -99,26 +100,8 @@ def _trade_off(group: Group, axis: str, split: str, limits: Mapping[str, float],
     try:
         data = pareto_data(group.runs, x=axis, y=measured.name if measured else "accuracy", split=split, limits=limits)
     except WorkbenchError as error:
-        return picks, _nothing(str(error)), ""
+        return picks, _style.nothing(str(error)), ""
     return picks, pareto_figure(data), _front_words(group, data)
-
-
-def _nothing(reason: str) -> go.Figure:
-    """Return an empty figure that says why it is empty."""
-    import plotly.graph_objects as go
-
-    hidden = {"visible": False}
-    note = {
-        "text": f"nothing to draw: {reason}",
-        "showarrow": False,
-        "x": 0.5,
-        "y": 0.5,
-        "xref": "paper",
-        "yref": "paper",
-    }
-    return go.Figure(
-        layout={"meta": {"alt": note["text"]}, "height": 160, "xaxis": hidden, "yaxis": hidden, "annotations": [note]}
-    )
 
 
 def _front_words(group: Group, data: ParetoData) -> str:
