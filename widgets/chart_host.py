@@ -19,6 +19,7 @@ import anywidget
 import ipywidgets
 import traitlets
 
+from widgets._listening import Listening
 from workbench.charts import _style
 
 if TYPE_CHECKING:
@@ -65,10 +66,10 @@ def loader() -> Loader:
     return _loaders[0]
 
 
-class Chart(anywidget.AnyWidget):
+class Chart(Listening):
     """One place for a figure. `show` may be called on any thread; handlers run where the kernel hears the browser."""
 
-    _esm = script("registry.js", "theme.js", "points.js", "chart.js")
+    _esm = script("registry.js", "listening.js", "theme.js", "points.js", "chart.js")
     _css = script("chart.css")
     figure = traitlets.Unicode().tag(sync=True)  # plotly's JSON, arrays as typed arrays; "" = nothing to show yet
     alt = traitlets.Unicode().tag(sync=True)

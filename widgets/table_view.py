@@ -11,10 +11,10 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import anywidget
 import orjson
 import traitlets
 
+from widgets._listening import Listening
 from widgets.chart_host import script
 
 HEIGHT = 340
@@ -33,8 +33,8 @@ class Column(NamedTuple):
     is_number: bool = False  # set to the right
 
 
-class _Table(anywidget.AnyWidget):
-    _esm = script("unpack.js", "rows.js", "table.js")
+class _Table(Listening):
+    _esm = script("listening.js", "unpack.js", "rows.js", "table.js")
     _css = script("table.css")
     packed = traitlets.Bytes().tag(sync=True)  # zlib of {"ids", "columns", "cells": by column}; empty = no rows yet
     selected = traitlets.List(traitlets.Unicode()).tag(sync=True)

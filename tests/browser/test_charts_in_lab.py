@@ -46,6 +46,9 @@ CELLS = [SETUP, "charts[0]", "ipywidgets.Tab(charts[1:3], titles=['one', 'two'])
 
 UPLOAD = ".modebar-btn[data-title^='Share'], .modebar-btn[aria-label^='Share']"  # plotly's, to its makers' cloud
 FIRST_X = "element => element._fullData?.[0]?.x?.[0]"
+# anywidget's two seconds for a module are over at once, as on a page that is busy for longer.
+TOO_BUSY = """const real = AbortSignal.timeout.bind(AbortSignal);
+AbortSignal.timeout = (ms) => (ms === 2000 ? { addEventListener: (_, act) => act() } : real(ms));"""
 SIZE = "element => [element.querySelector('svg.main-svg').clientWidth, element.clientWidth]"
 
 
@@ -123,6 +126,22 @@ def test_charts_are_drawn_heard_and_follow_the_page(
     page.click(".again")
     page.wait_for_function(f"e => ({FIRST_X})(e) === 50", arg=_handle(page, 50))
     assert broken == [] and outside_requests == []
+
+
+@pytest.mark.slow
+def test_a_page_too_busy_for_anywidget_still_hears_the_kernel(page: Page, lab: Lab) -> None:
+    page.add_init_script(TOO_BUSY)
+    rows = "from widgets.table_view import Column, TableView; table = TableView(); " \
+           "table.show([{'run_id': 'one'}], [Column('run_id', 'run')]); table.view"  # fmt: skip
+    write_notebook(lab.root / "busy.ipynb", [SETUP, "charts[0]", rows])
+    open_notebook(page, lab, "busy.ipynb")
+    run_cells(page)
+    wait_until_drawn(page, 0)
+    expect(page.locator(".wb-table-count")).to_have_text("1 runs")
+    page.mouse.click(*point(page, 0, 3))
+    expect(said(page)).to_have_text("clicked run-3")
+    page.click(".again")
+    page.wait_for_function(f"e => ({FIRST_X})(e) === 50", arg=_handle(page, 50))
 
 
 def _handle(page: Page, number: int):  # noqa: ANN202

@@ -161,6 +161,7 @@ function axesOf(layout) {
 }
 
 export default {
+  initialize: ({ model }) => listenAlways(model, ["figure", "alt", "height", "listens"]),
   render({ model, el }) {
     const view = new ChartView(model, el);
     return () => view.remove();

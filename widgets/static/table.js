@@ -46,9 +46,9 @@ class TableView {
   }
 
   async read() {
-    const packed = this.model.get("packed");
+    const [packed, turn] = [this.model.get("packed"), (this.numReads = (this.numReads ?? 0) + 1)];
     const text = packed.byteLength ? await unpacked(packed).then((blob) => blob.text()) : '{"ids":[],"columns":[],"cells":[]}';
-    if (packed !== this.model.get("packed")) return; // a newer one is on its way
+    if (turn !== this.numReads) return; // a newer one is on its way
     const activeId = this.table?.ids[this.rows[this.active]];
     this.table = readTable(text);
     this.arrange({ activeId });
@@ -202,6 +202,7 @@ class TableView {
 }
 
 export default {
+  initialize: ({ model }) => listenAlways(model, ["packed", "selected", "height", "label", "prefix"]),
   render({ model, el }) {
     const view = new TableView(model, el);
     return () => view.remove();
