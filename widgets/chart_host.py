@@ -11,7 +11,7 @@ Here one `Loader` brings plotly.js to the page. A chart is what its traits say, 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata, resources
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,7 @@ class Chart(Listening):
     _esm = script("registry.js", "listening.js", "theme.js", "points.js", "chart.js")
     _css = script("chart.css")
     figure = traitlets.Unicode().tag(sync=True)  # plotly's JSON, arrays as typed arrays; "" = nothing to show yet
+    moved = traitlets.List(traitlets.Dict()).tag(sync=True)  # traces by uid, with what differs from `figure`
     alt = traitlets.Unicode().tag(sync=True)
     height = traitlets.Int(HEIGHT).tag(sync=True)  # pixels, where the figure says none
     version = traitlets.Unicode().tag(sync=True)  # of plotly
@@ -91,7 +92,14 @@ class Chart(Listening):
         """Draw `figure`; what stands in its `layout.meta["alt"]` says it in words, unless this chart has its own."""
         said = self.own_alt or (figure.layout.meta or {}).get("alt", "")
         with self.hold_sync():
-            self.figure, self.alt = figure.to_json(validate=False), said
+            self.figure, self.alt, self.moved = figure.to_json(validate=False, remove_uids=False), said, []
+
+    def move(self, traces: Sequence[Mapping[str, Any]]) -> None:
+        """Change some traces of the shown figure, named by their `uid`, while a hand is on a knob; `show` ends it.
+
+        Quick with any number of other traces: only these are drawn. Axes, legend, shapes and hover order stay.
+        """
+        self.moved = [_style.plain(trace) for trace in traces]
 
     def on_click(self, handler: Heard) -> None:
         """Call `handler(value)` for each point clicked, or visited with the arrow keys and Enter pressed."""

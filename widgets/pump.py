@@ -7,6 +7,7 @@ Callbacks run on different threads in different versions of ipykernel, and wait 
 from __future__ import annotations
 
 import collections
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ class Pump:
         self._waiting: collections.deque[tuple[Any, Callable[..., Any], tuple[Any, ...]]] = collections.deque()
         self._lock, self._word = threading.Lock(), threading.Event()
         self._repeated: list[_Repeated] = []
+        self._resting: dict[Any, tuple[float, Callable[..., Any], tuple[Any, ...]]] = {}
         self._thread: threading.Thread | None = None
         self._aside = ThreadPoolExecutor(max_workers=2, thread_name_prefix="workbench-aside")
         self._stopped = False
@@ -59,6 +61,12 @@ class Pump:
         """Call `function` again and again while the pump runs; `drain` calls it once."""
         self._repeated.append(_Repeated(seconds, function))
 
+    def rested(self, seconds: float, function: Callable[..., Any], *args: Any, key: Any) -> None:
+        """Call `function(*args)` once so much time has passed without another word under this key; `drain` does it now."""
+        with self._lock:
+            self._resting[key] = (time.monotonic() + seconds, function, args)
+        self._word.set()
+
     def start(self) -> Pump:
         """Start the thread, once."""
         if self._thread is None and not self._stopped:
@@ -76,7 +84,7 @@ class Pump:
         """Do everything that waits, and each repeated call once, on this thread; raises when there is no `on_error`."""
         for repeated in self._repeated:
             self._carry_out(repeated.function, ())
-        while (asked := self._next()) is not None:
+        while (asked := self._next() or self._next_rested(math.inf)) is not None:
             self._carry_out(*asked)
 
     def _run(self) -> None:
@@ -84,17 +92,26 @@ class Pump:
             while not self._stopped and (asked := self._next()) is not None:
                 self._carry_out(*asked)
             now = time.monotonic()
+            if (asked := self._next_rested(now)) is not None:
+                self._carry_out(*asked)
+                continue
             for repeated in self._repeated:
                 if not self._stopped and repeated.due <= now:
                     self._carry_out(repeated.function, ())
                     repeated.due = time.monotonic() + repeated.seconds
-            soonest = min((each.due for each in self._repeated), default=now + 1.0)
+            dues = [each.due for each in self._repeated] + [due for due, _, _ in list(self._resting.values())]
+            soonest = min(dues, default=now + 1.0)
             self._word.wait(max(0.0, soonest - time.monotonic()))
             self._word.clear()
 
     def _next(self) -> tuple[Callable[..., Any], tuple[Any, ...]] | None:
         with self._lock:
             return self._waiting.popleft()[1:] if self._waiting else None
+
+    def _next_rested(self, now: float) -> tuple[Callable[..., Any], tuple[Any, ...]] | None:
+        with self._lock:
+            key = next((key for key, (due, _, _) in self._resting.items() if due <= now), None)
+            return None if key is None else self._resting.pop(key)[1:]
 
     def _carry_out(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:

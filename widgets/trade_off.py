@@ -19,7 +19,7 @@ from widgets._trade_off_facts import baseline_of, baseline_text, expected_text, 
 from widgets._verdict import Verdict
 from workbench.charts import _style
 from workbench.charts.parallel import parallel_data, parallel_figure
-from workbench.charts.pareto import pareto_figure
+from workbench.charts.pareto import Point, estimated_traces, pareto_figure
 from workbench.charts.reliability import reliability_figure
 from workbench.compare import Choice
 from workbench.errors import InvalidInput
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 RUNS = ("runs", "scope", "model", "data", "split", "x", "y")  # what changes which points there are
 RECIPE = ("steps", "format", "metrics", "seed", "card")  # what changes the estimate
 MARKED = ("selected", "a", "b")
+SECONDS_OF_REST = 0.4
 ORDER = ("runs", "choice", "chart")  # bringing one up to date brings those after it, too
 TEST_HINT = "Choosing reads validation. Look at test once, for what was chosen."
 
@@ -56,8 +57,9 @@ class TradeOff:
         )
         self.baseline, self.expected, self.left_out = (ipywidgets.HTML() for _ in range(3))
         self.view = self._laid_out()
-        for names, what in ((RUNS, "runs"), (("budgets",), "choice"), ((*RECIPE, *MARKED), "chart")):
+        for names, what in ((RUNS, "runs"), (("budgets",), "choice"), (MARKED, "chart")):
             session.observe(lambda _, what=what: pump.do(self.update, what, key=(self, what)), names=list(names))
+        session.observe(lambda _: pump.do(self._recipe_changed, key=(self, "recipe")), names=list(RECIPE))
         pump.do(self.update, "runs", key=(self, "runs"))
 
     def on_shown(self) -> None:
@@ -97,6 +99,13 @@ class TradeOff:
         if what != "choice":
             self._draw()
 
+    def _recipe_changed(self) -> None:
+        """Move the estimate at once, and draw all of it when the hand rests."""
+        if self.shown and self._moved():
+            self.pump.rested(SECONDS_OF_REST, self.update, "chart", key=(self, "rest"))
+        else:
+            self.update("chart")
+
     # ── what to take ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _choose(self) -> None:
@@ -132,24 +141,44 @@ class TradeOff:
     def _figure(self) -> go.Figure | str:
         """Return the figure, or why there is none; and say under it what it is made of."""
         runs, kind = self.session.of_this_model(), self.axes.kind.value
+        self.left_out.value = _words.note(TEST_HINT) if self.session.split == "test" else ""
+        try:
+            point = self._expected(runs)
+            if not runs:
+                return self._nothing_yet()
+            if kind != POINTS:
+                return self._other_figure(kind, runs)
+            data = self.picture.data(runs, point)
+        except InvalidInput as error:
+            return f"Nothing to draw: {error}"
+        self.left_out.value += left_out_text(data.missing, len(runs))
+        return pareto_figure(data, marks=self.picture.marks(runs, self._choice))
+
+    def _moved(self) -> bool:
+        """Move the estimate in the chart that is seen; False where the whole figure has to be drawn."""
+        chart = self.stage.charts.get(POINTS)
+        if chart is None or not chart.figure or self.axes.kind.value != POINTS:
+            return False
+        runs = self.session.of_this_model()
+        try:
+            point = self._expected(runs)
+            if point is None or point.became:
+                return False
+            data = self.picture.data(runs, point)
+        except InvalidInput:
+            return False
+        chart.move(estimated_traces(data, self.picture.marks(runs, self._choice)))
+        return True
+
+    def _expected(self, runs: list[Run]) -> Point | None:
+        """Say what is expected of the picked recipe and held against what; return its place on the chart, if it has one."""
         estimate, problem = picked_estimate(self.session)
         base = baseline_of(estimate.job if estimate else None, runs)
         became = measured_as(estimate.job, runs) if estimate else None
         self.baseline.value = _line("Baseline, as trained", baseline_text(base, self.session.split) if base else
                                     "not measured yet: run the recipe with nothing but training")  # fmt: skip
         self.expected.value = _line("Picked recipe", expected_text(estimate, became) if estimate else problem)
-        self.left_out.value = _words.note(TEST_HINT) if self.session.split == "test" else ""
-        if not runs:
-            return self._nothing_yet()
-        try:
-            if kind != POINTS:
-                return self._other_figure(kind, runs)
-            point = picked_point(self.session, estimate, base, became) if estimate else None
-            data = self.picture.data(runs, point)
-        except InvalidInput as error:
-            return f"Nothing to draw: {error}"
-        self.left_out.value += left_out_text(data.missing, len(runs))
-        return pareto_figure(data, marks=self.picture.marks(runs, self._choice))
+        return picked_point(self.session, estimate, base, became) if estimate else None
 
     def _other_figure(self, kind: str, runs: list[Run]) -> go.Figure | str:
         """Return the figure of the other kinds; estimates of past jobs are made aside first."""

@@ -25,11 +25,11 @@ import ipywidgets, numpy, plotly.graph_objects as go
 from widgets.chart_host import Chart
 from workbench.charts import _style
 said = ipywidgets.Label("nothing").add_class("said")
-again = ipywidgets.Button(description="again").add_class("again")
+again, shift, back = (ipywidgets.Button(description=name).add_class(name) for name in ("again", "shift", "back"))
 
 def squares(number):
     marks = go.Scatter(x=numpy.arange(10.0) + number, y=numpy.arange(10.0) ** 2, mode="markers",
-                       customdata=[f"run-{{each}}" for each in range(10)],
+                       customdata=[f"run-{{each}}" for each in range(10)], uid="squares",
                        marker={{"color": _style.INK, "size": 12}})
     axes = {{"xaxis": {{"title": "number"}}, "yaxis": {{"title": "square"}}}}
     return _style.finish(go.Figure(marks), alt=f"squares {{number}}", **axes)
@@ -40,7 +40,9 @@ for number, chart in enumerate(charts):
 charts[0].on_click(lambda run_id: setattr(said, "value", f"clicked {{run_id}}"))
 charts[0].on_select(lambda run_ids: setattr(said, "value", f"selected {{len(run_ids)}}"))
 again.on_click(lambda _: charts[0].show(squares(50)))
-ipywidgets.VBox([said, again])"""
+shift.on_click(lambda _: charts[0].move([{{"uid": "squares", "x": numpy.arange(10.0) ** 2 + 7}}]))
+back.on_click(lambda _: charts[0].show(squares(0)))
+ipywidgets.VBox([said, again, shift, back])"""
 CELLS = [SETUP, "charts[0]", "ipywidgets.Tab(charts[1:3], titles=['one', 'two'])", "ipywidgets.HBox(charts[3:5])",
          "ipywidgets.VBox(charts[5:])"]  # fmt: skip
 
@@ -108,6 +110,9 @@ def test_charts_are_drawn_heard_and_follow_the_page(
     assert received() < MOST_BYTES, "plotly.js came more than once"
     page.screenshot(path=f"{output_path}/charts-light.png")
 
+    _move_some(page)
+    page.click(".back")
+    page.wait_for_function(f"e => ({FIRST_X})(e) === 0", arg=_handle(page, 0))
     page.mouse.click(*point(page, 0, 3))
     expect(said(page)).to_have_text("clicked run-3")
     expect(page.locator(UPLOAD)).to_have_count(0)
@@ -116,6 +121,7 @@ def test_charts_are_drawn_heard_and_follow_the_page(
     _visit_with_keys(page)
     expect(said(page)).to_have_text("clicked run-2")
 
+    _move_some(page)
     page.get_by_role("tab", name="two").click()
     wait_until_drawn(page, 2)  # hidden until now
 
@@ -142,6 +148,14 @@ def test_a_page_too_busy_for_anywidget_still_hears_the_kernel(page: Page, lab: L
     expect(said(page)).to_have_text("clicked run-3")
     page.click(".again")
     page.wait_for_function(f"e => ({FIRST_X})(e) === 50", arg=_handle(page, 50))
+
+
+def _move_some(page: Page) -> None:
+    fifth = plot(page, 0).locator("path.point").nth(4)
+    before = fifth.get_attribute("transform")
+    page.click(".shift")
+    expect(fifth).not_to_have_attribute("transform", str(before))
+    assert plot(page, 0).evaluate(FIRST_X) == 7
 
 
 def _handle(page: Page, number: int):  # noqa: ANN202

@@ -111,3 +111,21 @@ def test_without_a_listener_errors_reach_whoever_drains() -> None:
     with pytest.raises(ZeroDivisionError):
         pump.drain()
     assert words_of(KeyError("x")).startswith("a fault of the workbench: KeyError")
+
+
+def test_what_waits_for_rest_is_done_once_after_the_last_word(pump: Pump) -> None:
+    seen: list[tuple[int, float]] = []
+    began = time.monotonic()
+    for number in range(5):
+        pump.rested(0.2, lambda number=number: seen.append((number, time.monotonic() - began)), key="slider")
+        time.sleep(0.05)
+    wait_for(lambda: seen)
+    time.sleep(0.3)
+    assert [number for number, _ in seen] == [4] and seen[0][1] >= 0.4
+
+
+def test_draining_does_not_wait_for_rest() -> None:
+    pump, seen = Pump(), []
+    pump.rested(60, seen.append, 1, key="slider")
+    pump.drain()
+    assert seen == [1]

@@ -292,3 +292,16 @@ def test_a_latency_taken_otherwise_is_not_held_against_the_estimate(session: Ses
         _trade_off_facts.prediction_errors(replace(estimate, cost=cost), replace(run, measurements=batched))
     )
     assert "latency" not in said and "size" in said
+
+
+def test_a_knob_moves_the_estimate_at_once_and_the_figure_follows_when_it_rests(
+    session: Session, panel: TradeOff
+) -> None:
+    chart = panel.stage.charts["Points"]
+    before, place = chart.figure, points(panel)["estimate:0"]
+    session.steps = [{"use": "train"}, {"use": "channel_prune", "ratio": 0.75}]
+    panel._recipe_changed()
+    (moved,) = chart.moved
+    assert chart.figure == before and moved["x"][0] < place[0] and moved["customdata"] == ["estimate:0"]
+    panel.pump.drain()
+    assert chart.figure != before and chart.moved == [] and points(panel)["estimate:0"][0] == moved["x"][0]

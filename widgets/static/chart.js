@@ -3,6 +3,7 @@
 const SECONDS_TO_WAIT = 40;
 const MS_BETWEEN_HOVERS = 100;
 const CONFIG = { displaylogo: false, responsive: false, showSendToCloud: false }; // charts stay on this machine
+const AT_ONCE = { mode: "immediate", frame: { duration: 0, redraw: false }, transition: { duration: 0 } };
 const NO_PLOTLY = "The charts can't be drawn: plotly.js didn't reach this page. Run all cells again, or reload the page";
 
 class ChartView {
@@ -27,7 +28,9 @@ class ChartView {
 
   listen() {
     this.redraw = () => this.refresh();
+    this.preview = () => this.move();
     this.model.on("change:figure change:alt change:height", this.redraw);
+    this.model.on("change:moved", this.preview);
     this.resizes = new ResizeObserver(() => requestAnimationFrame(() => this.fit()));
     this.resizes.observe(this.element);
     this.forgetTheme = onThemeChange(() => this.refresh());
@@ -38,6 +41,7 @@ class ChartView {
   remove() {
     this.isRemoved = true;
     this.model.off("change:figure change:alt change:height", this.redraw);
+    this.model.off("change:moved", this.preview);
     this.resizes.disconnect();
     this.forgetTheme();
     clearTimeout(this.hoverTimer);
@@ -82,7 +86,9 @@ class ChartView {
   async react() {
     const text = this.model.get("figure");
     if (this.isRemoved || !text) return;
-    const { data, layout } = themed(JSON.parse(text), this.element, this.model.get("look"));
+    const figure = JSON.parse(text);
+    figure.data = figure.data.map((trace) => Object.assign(trace, this.model.get("moved").find(({ uid }) => uid === trace.uid)));
+    const { data, layout } = themed(figure, this.element, this.model.get("look"));
     this.element.setAttribute("aria-label", `${this.model.get("alt")} (chart: arrow keys visit its points)`);
     const height = `${layout.height ?? this.model.get("height")}px`;
     Object.assign(this.element.style, { height, minHeight: height }); // a column would squeeze it
@@ -94,6 +100,25 @@ class ChartView {
     this.place = undefined;
     this.tell("");
     if (!this.isHeard) this.hear();
+  }
+
+  // Draws the traces that moved alone: with hundreds of other points, drawing all of them is slower than a hand.
+  async move() {
+    const moved = this.model.get("moved");
+    this.hasMoved = true;
+    if (this.isRemoved || this.isStale || this.drawing) return; // the drawing that goes on or is to come shows it
+    const traces = moved.map(({ uid }) => this.plot.data?.findIndex((each) => each.uid === uid) ?? -1);
+    const isSelected = this.plot.layout?.selections?.length; // plotly 4.1 forgets to draw the others' marks then
+    if (!moved.length || traces.includes(-1) || isSelected) return void this.refresh();
+    [this.drawing, this.hasMoved] = [true, false];
+    try {
+      const { data } = themed({ data: moved }, this.element, this.model.get("look"));
+      await this.plotly.animate(this.plot, { data, traces }, AT_ONCE);
+    } finally {
+      this.drawing = false;
+    }
+    if (this.isStale) this.draw();
+    else if (this.hasMoved) this.move();
   }
 
   fit() {

@@ -79,6 +79,15 @@ def measurement(run: Run, name: str, split: str = "") -> Measurement | None:
     return None
 
 
+def plain(value: Any) -> Any:
+    """Return a part of a figure without arrays: what JSON can say."""
+    if isinstance(value, Mapping):
+        return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return plain(value.tolist()) if hasattr(value, "tolist") else value
+
+
 def finish(figure: go.Figure, *, alt: str, height: int = 420, **layout: Any) -> go.Figure:
     """Give a figure the common layout, and `layout` on top; `alt` says in words what it shows (kept in layout.meta.alt).
 

@@ -18,7 +18,7 @@ from workbench.params import did_you_mean
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Marks", "ParetoData", "Point", "pareto_data", "pareto_figure"]
+__all__ = ["Marks", "ParetoData", "Point", "estimated_traces", "pareto_data", "pareto_figure"]
 MOST_DRAWN = 20_000  # of more, those that lie on one another are left out
 
 
@@ -122,6 +122,13 @@ def pareto_figure(
         shapes=_marks.shapes(data), annotations=_marks.notes(data),
         margin_t=40 if title else 30 if marks.is_anything or data.limits or data.size else 20,
     )  # fmt: skip
+
+
+def estimated_traces(data: ParetoData, marks: Marks = _marks.NOTHING) -> list[dict[str, Any]]:
+    """Return the traces of the estimates alone, as `pareto_figure` draws them: what a knob of a recipe moves."""
+    guesses = [point for point in data.points if point.estimated]
+    usual, looks = _points.commonest(data.points), _points.Looks(data, marks, guesses)
+    return [_points.markers(group, looks, dotted=group[0].format != usual) for group in _points.groups(guesses)]
 
 
 def _placed(runs: Sequence[Run], names: Sequence[str], split: str) -> list[list[Measurement | None]]:
