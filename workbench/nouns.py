@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 SCHEMA = 1  # of job, run, event and card records
 
 Status = Literal["planned", "running", "done", "failed", "cancelled", "lost"]
-Task = Literal["image-classification", "text-classification", "language-modelling", "unlabelled"]
+Task = Literal[
+    "image-classification", "text-classification", "table-classification", "language-modelling", "unlabelled"
+]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from workbench.zoo._describe import card_of
 CASES = [
     ("lenet_300_100", {}, images()),
     ("lenet_5", {}, images(size=9, channels=3)),
+    ("alexnet", {"width": 0.05}, images()),
+    ("alexnet", {"width": 0.05}, images(size=33, channels=3, classes=4)),
+    ("alexnet", {"width": 0.05}, images(size=99, channels=3)),
     ("small_cnn", {"width": 4}, images()),
     ("small_cnn", {"width": 3, "blocks": 2}, images(size=13, channels=3, classes=4)),
     ("resnet", {"depth": 8}, images()),

@@ -25,9 +25,9 @@ class PythonDataset(Data):
     source = "your own code"
 
     function: str = param(..., help="module:function or path/file.py:function")
-    task: Literal["image-classification", "text-classification", "language-modelling", "unlabelled"] = param(
-        "image-classification", help="What the data are for"
-    )
+    task: Literal[
+        "image-classification", "text-classification", "table-classification", "language-modelling", "unlabelled"
+    ] = param("image-classification", help="What the data are for")  # fmt: skip
     options: dict[str, Any] = param({}, help="Keyword arguments for the function")
     labels: list[str] = param([], help="Names of the classes, in the order of their numbers; empty = 0, 1, 2 …")
     num_classes: int | None = param(

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class MultiLayerPerceptron(nn.Module):
-    """Linear layers `fc1 … fcN` with ReLU between: (N, C, H, W) → (N, classes)."""
+    """Linear layers `fc1 … fcN` with ReLU between: (N, C, H, W) or (N, F) → (N, classes)."""
 
     def __init__(self, widths: list[int]) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ class Exported(Model):
     title = "Exported program (.pt2)"
     source = "torch.export, PyTorch 2"
     licence = "unknown: your own model"
-    tasks = ("image-classification", "text-classification", "language-modelling", "unlabelled")
+    tasks = ("image-classification", "text-classification", "table-classification", "language-modelling", "unlabelled")
     pretrained = True
     card_needs_module = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from workbench.nouns import DataCard, ModelCard
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LeNet300100(Model):
-    """Input size and class count follow the data: 64-300-100-10 on 8 × 8 digits."""
+    """Input size and class count follow the data: 64-300-100-10 on 8 × 8 digits. Takes rows of a table, too."""
 
     title = "LeNet-300-100"
     source = "LeCun, Bottou, Bengio & Haffner, Proc. IEEE 86(11), 1998, section III.B"
@@ -23,12 +24,17 @@ class LeNet300100(Model):
     hidden_1: int = param(300, help="Width of the first hidden layer", unit="units", ge=1, le=4096)
     hidden_2: int = param(100, help="Width of the second hidden layer", unit="units", ge=1, le=4096)
 
+    tasks = ("image-classification", "table-classification")
+
     def why_not(self, data: DataCard) -> list[str]:
-        return _layers.not_images(self, data)
+        if data.task != "table-classification":
+            return _layers.not_images(self, data)
+        named = [spec.name for spec in data.inputs]
+        return [] if named == ["features"] else [f"{self.name()} takes one input, features; {data.name} has {named}"]
 
     def _widths(self, data: DataCard) -> list[int]:
-        channels, height, width = _layers.image_shape(data)
-        return [channels * height * width, self.hidden_1, self.hidden_2, data.num_classes]
+        num_inputs = math.prod(int(size) for size in data.inputs[0].shape[1:])
+        return [num_inputs, self.hidden_1, self.hidden_2, data.num_classes]
 
     def card(self, data: DataCard) -> ModelCard:
         widths = self._widths(data)

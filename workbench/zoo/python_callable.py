@@ -43,7 +43,7 @@ class PythonCallable(Model):
     title = "Your own model"
     source = "your own code"
     licence = "unknown: your own code"
-    tasks = ("image-classification", "text-classification", "language-modelling", "unlabelled")
+    tasks = ("image-classification", "text-classification", "table-classification", "language-modelling", "unlabelled")
     card_needs_module = True
 
     function: str = param(..., help="module:function or path/file.py:function; the function returns an nn.Module")
