@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from workbench.compress import _zeros
 from workbench.errors import WorkbenchError
 from workbench.nouns import Layer, ModelCard
+from workbench.part import Context
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+PATTERNS = {"unstructured": (0, 1), "2:4": (2, 4), "4:8": (4, 8)}  # (how many stay, of how many neighbours)
 
 Density = Callable[[Layer], float]  # layer -> share of its weights that isn't zero afterwards
 
@@ -72,6 +75,29 @@ def _lowest(scores: Tensor, num: int) -> Tensor:
 
     mask = torch.zeros_like(scores, dtype=torch.bool)
     return mask.scatter_(-1, torch.argsort(scores, dim=-1, stable=True)[..., :num], True)
+
+
+def divisible(model: nn.Module, names: Sequence[str], group_size: int, ctx: Context) -> list[str]:
+    """Return the layers whose rows can be cut into groups, and tell which can't; raises when there are none."""
+    lengths = {name: as_rows(model, name).shape[-1] for name in names}
+    whole = [f"{name} ({length} weights per output)" for name, length in lengths.items() if length % group_size]
+    if whole:
+        ctx.say(f"left whole, no multiple of {group_size}: {', '.join(whole)}")
+    if len(whole) == len(names):
+        raise WorkbenchError(
+            f"found no layer to cut into groups of {group_size} weights",
+            next_move="choose groups that divide a layer's weights per output, shorten skip, or drop the step",
+        )
+    return [name for name, length in lengths.items() if not length % group_size]
+
+
+def pattern_problems(pattern: str, sparsity: float) -> list[str]:
+    keep, group_size = PATTERNS[pattern]
+    if pattern != "unstructured" and sparsity != 1 - keep / group_size:
+        return [
+            f"pattern {pattern} sets exactly {1 - keep / group_size:.0%} to zero, sparsity={sparsity:g} can't be met"
+        ]
+    return []
 
 
 def why_not(card: ModelCard, skip: Sequence[str], *, group_size: int = 1) -> list[str]:

@@ -23,7 +23,7 @@ class NMPrune(Step):
     """
 
     title = "N:M pruning"
-    source = "Mishra et al., arXiv 2104.08378, section 4 (without the channel permutation of later work)"
+    source = "Mishra et al., arXiv 2104.08378 (without channel permutation)"
 
     keep: int = param(2, help="N: weights that stay in each group", unit="weights", ge=1, le=31)
     group_size: int = param(4, help="M: neighbouring weights in a group, more than N", unit="weights", ge=2, le=32)
@@ -40,22 +40,12 @@ class NMPrune(Step):
         """Prune in place; raises when no layer fits the groups, or no further weight became zero."""
         if problems := self._pattern():
             raise InvalidInput([f"n_m_prune: {problem}" for problem in problems])
-        num_changed, whole = 0, []
         chosen = [name for name, _ in ctx.weights(model) if name not in self.skip]
-        for name in chosen:
+        num_changed = 0
+        for name in _rows.divisible(model, chosen, self.group_size, ctx):
             rows = _rows.as_rows(model, name)
-            if rows.shape[-1] % self.group_size:
-                whole.append(f"{name} ({rows.shape[-1]} weights per output)")
-                continue
             gone = _rows.lowest_per_group(rows.abs(), self.keep, self.group_size)
             num_changed += _rows.write_back(model, name, rows.masked_fill(gone, 0.0))
-        if whole:
-            ctx.say(f"left whole, no multiple of {self.group_size}: {', '.join(whole)}")
-        if len(whole) == len(chosen):
-            raise WorkbenchError(
-                f"n_m_prune found no layer to cut into groups of {self.group_size}",
-                next_move="choose a group_size that divides a layer's weights per output, or drop the step",
-            )
         if not num_changed:
             raise WorkbenchError(
                 "n_m_prune set no further weight to zero", next_move="lower keep, raise group_size, or drop the step"
