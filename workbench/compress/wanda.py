@@ -19,7 +19,8 @@ class Wanda(Step):
 
     Our extensions: 2-d convolutions, whose inputs are unfolded to patches, and layers of any model, one after the other
     on what the pruned layers before give (the paper takes the layers of a transformer block together). Padding counts
-    like any position. Weights that are zero already count first. Zeros are stored: bytes and milliseconds stay.
+    like any position. Weights that are zero already count first. Zeros are stored: bytes and milliseconds stay. On the
+    LeNets and digits it falls behind magnitude above 60 %: rows are cut evenly, however much each matters.
     """
 
     title = "Wanda pruning"
