@@ -72,9 +72,9 @@ def layer_by_layer(
     left = [name for name in names if name not in order]
     for done, name in enumerate(order):
         ctx.say(f"reading the inputs of {name}", done=done, total=len(order), unit="layers")
-        reduced = _reduced(model, name, examples, reduce)
-        if bool(reduced.any()):
-            yield name, reduced
+        found = reduced(model, name, examples, reduce)
+        if bool(found.any()):
+            yield name, found
         else:
             left.append(name)
     if left:
@@ -92,7 +92,8 @@ def called(model: nn.Module, names: Sequence[str], examples: Examples) -> list[s
     return list(order)
 
 
-def _reduced(model: nn.Module, name: str, examples: Examples, reduce: Reduce) -> Tensor:
+def reduced(model: nn.Module, name: str, examples: Examples, reduce: Reduce) -> Tensor:
+    """Return the reduced inputs of one layer that is called, summed over all its calls; raises when they aren't finite."""
     module, total = model.get_submodule(name), list[Any]()
 
     def read(_: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
