@@ -19,7 +19,8 @@ class LowRank(Step):
 
     `activation_aware` truncates the SVD of W S with S Sᵀ = X Xᵀ over calibration inputs X: of all matrices of that rank,
     the outputs move least. Departures: X is what the layers split before give, S is damped by 1e-6 of the mean square,
-    and no fine-tuning follows: add a train step. Convolutions stay. Layer `fc` becomes `fc.0` and `fc.1`.
+    and no fine-tuning follows: add a train step. Convolutions stay. Layer `fc` becomes `fc.0` and `fc.1`. A narrow layer,
+    such as one of ten classes, keeps few ranks and loses most: name it in skip, it holds few weights anyway.
     """
 
     title = "Low-rank layers"
