@@ -20,7 +20,10 @@ def unknown_layers(card: ModelCard, skip: Sequence[str]) -> list[str]:
 
 
 def why_not(card: ModelCard, skip: Sequence[str]) -> list[str]:
+    """Refuse unknown names, weights that are no longer float32, and models in which nothing is left to prune."""
     reasons = unknown_layers(card, skip)
+    if card.precision != "float32":
+        reasons.append(f"weights are already {card.precision}: prune them before that is decided")
     if not any(layer.prunable and layer.name not in skip for layer in card.layers):
         reasons.append("no layer left to prune")
     return reasons
