@@ -8,6 +8,7 @@ Nothing is computed in the kernel: jobs go to the queue, which is a process of i
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import ipywidgets
 import pandas  # noqa: F401 - before there are threads: two that import it at once find it half made
 
-from widgets import _kept_session, static_view
+from widgets import _closing, _kept_session, static_view
 from widgets.build_recipe import BuildRecipe
 from widgets.chart_host import loader
 from widgets.headless import is_headless
@@ -29,6 +30,7 @@ from widgets.top_bar import TopBar
 from widgets.trade_off import TradeOff
 from widgets.watch_runs import WatchRuns
 from workbench import queue
+from workbench.errors import WorkbenchError
 
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_BETWEEN_CARES = 10.0  # a keeper that was killed is replaced within this
@@ -113,7 +115,7 @@ class Workbench:
         """Stop following and free every widget; runs and queue go on."""
         self.pump.stop()
         self.session.unobserve_all()
-        _close_all(self.view)
+        _closing.close_all(self, spare=loader())
         if self in _open:
             _open.remove(self)
 
@@ -184,24 +186,29 @@ def show(workbench: Workbench) -> Any:
 
 
 class _Quietly:
-    """The workbench as a cell's value: it is displayed already, so it says nothing more."""
+    """The workbench as a cell's value: it is displayed already, so it says nothing more.
+
+    IPython keeps the value of every cell for ever, so this one doesn't hold the workbench: it is found as long as it is open.
+    """
 
     def __init__(self, workbench: Workbench) -> None:
-        self.workbench, self.session = workbench, workbench.session
+        self._workbench = weakref.ref(workbench)
+
+    @property
+    def workbench(self) -> Workbench:
+        """The open workbench; raises WorkbenchError once the cell was run again or the store was opened elsewhere."""
+        found = self._workbench()
+        if found is None or found not in _open:
+            raise WorkbenchError("this workbench was closed", next_move="use what the cell that ran last returned")
+        return found
+
+    @property
+    def session(self) -> Session:
+        """The session of the open workbench."""
+        return self.workbench.session
 
     def __repr__(self) -> str:
         return ""
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {}
-
-
-def _close_all(widget: ipywidgets.Widget) -> None:
-    """Free a widget, what is in it and how it looks: `close` alone leaves its layout and style, here and in the page."""
-    for child in getattr(widget, "children", ()):
-        _close_all(child)
-    if widget is loader():
-        return
-    for part in (getattr(widget, "layout", None), getattr(widget, "style", None), widget):
-        if isinstance(part, ipywidgets.Widget):
-            part.close()

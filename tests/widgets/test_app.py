@@ -14,6 +14,7 @@ from widgets.app import TABS, Workbench
 from widgets.headless import VARIABLE, is_headless
 from widgets.session import Session
 from workbench.bench import carry_out
+from workbench.errors import WorkbenchError
 from workbench.store import Store
 
 STEPS = [{"use": "train", "epochs": 1}, {"use": "magnitude_prune", "sparsity": 0.5}]
@@ -111,3 +112,40 @@ print(heavy, psutil.Process().memory_info().rss < 350e6)
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.stdout.strip().splitlines()[-1:] == ["[] True"], ended.stderr[-2000:]
+
+
+def test_running_the_cell_again_keeps_nothing_of_the_workbench_before(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """IPython holds the value of every cell, ipywidgets every widget that nobody closed: both let go."""
+    import gc
+    import threading
+    import time
+    import weakref
+
+    from ipywidgets.widgets.widget import _instances
+
+    monkeypatch.setenv(VARIABLE, "live")
+    monkeypatch.setattr("IPython.display.display", lambda *_: None)
+    opened, num_widgets, sessions = [], [], []
+    for _ in range(3):
+        opened.append(app.open_workbench(store.root, model="lenet_300_100"))
+        workbench = opened[-1].workbench
+        every_tab_was_seen = threading.Event()
+        for index in range(len(TABS)):
+            workbench.pump.do(workbench._show_tab, index)
+        workbench.pump.do(every_tab_was_seen.set)
+        assert every_tab_was_seen.wait(60)
+        sessions.append(weakref.ref(workbench.session))
+        num_widgets.append(len(_instances))
+        del workbench
+    time.sleep(1)  # a closed pump ends after what it is doing
+    gc.collect()
+    try:
+        assert [session() is not None for session in sessions] == [False, False, True]
+        assert num_widgets[2] - num_widgets[1] < 20, "the panels of one workbench are some hundred widgets"
+        with pytest.raises(WorkbenchError, match="was closed"):
+            _ = opened[0].session
+        assert opened[2].session is sessions[2]()
+    finally:
+        opened[2].workbench.close()
