@@ -10,13 +10,13 @@ import ipywidgets
 
 def close_all(root: Any, *, spare: ipywidgets.Widget) -> None:
     """Close the widgets reachable from `root` through objects of this package, with layouts and styles; not `spare`."""
-    for widget in list(_reachable(root)):
-        if widget is not spare:
-            widget.close()
+    for widget in list(reachable(root, spare=spare)):
+        widget.close()
 
 
-def _reachable(root: Any) -> Iterator[ipywidgets.Widget]:
-    seen: set[int] = set()
+def reachable(root: Any, *, spare: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+    """Yield what `close_all` would close."""
+    seen = {id(spare)}
     waiting = [root]
     while waiting:
         each = waiting.pop()

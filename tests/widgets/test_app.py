@@ -10,7 +10,9 @@ import pytest
 
 from tests.conftest import small_job
 from widgets import app
+from widgets._closing import reachable
 from widgets.app import TABS, Workbench
+from widgets.chart_host import loader
 from widgets.headless import VARIABLE, is_headless
 from widgets.session import Session
 from workbench.bench import carry_out
@@ -101,7 +103,9 @@ def test_executed_without_a_browser_it_is_static_but_voila_is_one(monkeypatch: p
 def test_an_open_workbench_leaves_torch_alone_and_stays_small(store: Store) -> None:
     code = f"""
 import sys, psutil
+from widgets._closing import reachable
 from widgets.app import TABS, Workbench
+from widgets.chart_host import loader
 from widgets.session import Session
 session = Session({str(store.root)!r}, model="lenet_300_100"); session.refresh(); session.pick_something()
 workbench = Workbench(session)
@@ -147,5 +151,8 @@ def test_running_the_cell_again_keeps_nothing_of_the_workbench_before(
         with pytest.raises(WorkbenchError, match="was closed"):
             _ = opened[0].session
         assert opened[2].session is sessions[2]()
+        shared = loader()
+        assert shared.comm is not None and shared.layout.comm is not None, "the workbenches share it"
+        assert all(each.comm is not None for each in reachable(opened[2].workbench, spare=shared))
     finally:
         opened[2].workbench.close()
