@@ -42,6 +42,7 @@ class Cost:
     indices: float
     floats: float
     codebook: int
+    num_values: int | None  # in the codebook; None = there is none
 
     @property
     def num_bytes(self) -> int:
@@ -115,7 +116,7 @@ def positions(coder: Any, shape: tuple[int, int], count: int, given: np.ndarray 
             zero = SCALE - 1 - seen[:, 1] * (SCALE - 2) // (seen[:, 0] + seen[:, 1])
             found = coder.flags(zero[context], None if given is None else given[row, block])
             flags[row, block] = found
-            in_row += np.count_nonzero(found)
+            in_row += int(np.count_nonzero(found))
             seen += TRUST * np.bincount(2 * context + found, minlength=2 * len(seen)).reshape(-1, 2)
         in_column += flags[row]
     return flags
@@ -215,10 +216,10 @@ def _parts(lanes: Lanes, name: str, shape: list[int], count: int, kind: str) -> 
     if kind.startswith("c"):
         size = int(kind[1:])
         indices = symbols(lanes, size, count)
-        cost = Cost(after - begin, lanes.bits() - after, 0.0, 32 * size)
+        cost = Cost(after - begin, lanes.bits() - after, 0.0, 32 * size, size)
         return flags, lambda raw: raw.take(4 * size).view("<u4")[indices], cost
     planes = [symbols(lanes, 256, count).astype(np.uint8) if coded == "1" else None for coded in kind[1:]]
-    cost = Cost(after - begin, 0.0, lanes.bits() - after + 8 * count * kind.count("0"), 0)
+    cost = Cost(after - begin, 0.0, lanes.bits() - after + 8 * count * kind.count("0"), 0, None)
     return flags, lambda raw: joined([raw.take(count) if plane is None else plane for plane in planes]), cost
 
 
