@@ -6,6 +6,7 @@ ends come from the figures below, which were read off saved artifacts of this wo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 from workbench.nouns import Cost, Layer, ModelCard
 
 WIDTHS = {"float32": 4, "bfloat16": 2, "int8": 1}  # bytes of one weight
+CODED_FLOAT_BITS = 27  # the mantissas of trained floats are noise, their exponents are not
 SCALE_BYTES = {
     "int8 dynamic": 5,
     "int8 static": 13,
 }  # per output channel: scale and zero point (static: the bias's too)
 NODE_BYTES = {"bfloat16": (0, 800), "int8 dynamic": (550, 1050), "int8 static": (800, 1900)}  # per layer, graph only
+CODED = "coded zeros cost their position and no value; a dense kernel still multiplies by them once they are decoded"
 ZEROS = (
     "unstructured zeros change neither bytes nor milliseconds: a dense file stores each zero at full width and a dense "
     "kernel multiplies by it; only nonzero_params falls (remove channels, or choose a format that codes zeros)"
@@ -59,6 +62,8 @@ def artifact_band(card: ModelCard, format_name: str) -> tuple[int, int] | None:
 
     Tables that an architecture bakes in (causal masks, rotary angles) are no parameters, so a card doesn't know them.
     """
+    if format_name == "coded":
+        return _coded_band(card)
     figures = FIGURES.get(format_name)
     if figures is None:
         return None
@@ -81,7 +86,7 @@ def dense_bytes(card: ModelCard, format_name: str) -> int:
         return parameters
     if figures.folds_batch_norm:  # scale and shift go, a bias comes
         return parameters - sum(layer.weight_shape[0] * WIDTHS["float32"] for layer in _batch_norms(card))
-    return parameters + sum(2 * layer.weight_shape[0] * WIDTHS[layer.precision] for layer in _batch_norms(card))
+    return parameters + sum(2 * layer.weight_shape[0] * WIDTHS[_dtype(layer)] for layer in _batch_norms(card))
 
 
 def _batch_norms(card: ModelCard) -> list[Layer]:
@@ -116,7 +121,7 @@ def _cost(card: ModelCard, format_name: str, ceilings: Mapping[str, Any] | None)
     else:
         notes.append(f"no latency band: {'operations aren’t known' if figures else f'{format_name} has no figures'}")
     if any(layer.density < 1 for layer in card.layers):
-        notes.append(ZEROS)
+        notes.append(CODED if format_name == "coded" else ZEROS)
     return replace(cost, notes=(*notes, *card.notes))
 
 
@@ -125,7 +130,7 @@ def _size_note(card: ModelCard, format_name: str, band: tuple[int, int] | None) 
         return f"bytes are those of the parameters alone: what {format_name} adds isn't known"
     return (
         f"artifact_bytes is the middle of {band[0]:,} to {band[1]:,}: numbers "
-        f"{'and scales ' if _scale_bytes(card) else ''}exact, graph estimated"
+        f"{'and scales ' if _scale_bytes(card) else ''}{'and' if format_name == 'coded' else 'exact,'} graph estimated"
     )
 
 
@@ -135,9 +140,26 @@ def _computing(card: ModelCard) -> list[Layer]:
 
 def _layer_bytes(layer: Layer) -> int:
     """Weights at their stored width; int8 layers keep 4-byte biases, bfloat16 layers have 2-byte ones."""
-    width = WIDTHS[layer.precision]
+    width = WIDTHS[_dtype(layer)]
     biases = layer.num_params - layer.num_weights
     return layer.num_weights * width + biases * (WIDTHS["float32"] if layer.precision == "int8" else width)
+
+
+def _dtype(layer: Layer) -> str:
+    """Return what a layer runs in, and is stored in by formats that have no codebooks."""
+    return "float32" if layer.precision.startswith("codebook") else layer.precision
+
+
+def _coded_band(card: ModelCard) -> tuple[int, int]:
+    """Return the entropy of positions and of equally frequent values; zeros in rows and columns, and frequent values, save."""
+    total = 1.0 * (card.num_params - sum(layer.num_weights for layer in card.layers)) * CODED_FLOAT_BITS
+    for layer in card.layers:
+        shares = [share for share in (layer.density, 1 - layer.density) if share]
+        shared = layer.precision.startswith("codebook")
+        value = math.log2(int(layer.precision.removeprefix("codebook"))) if shared else CODED_FLOAT_BITS
+        where = -sum(share * math.log2(share) for share in shares)
+        total += layer.num_weights * (where + layer.density * value)
+    return round(0.6 * total / 8), round(1.1 * total / 8 + 500 + 200 * len(card.layers))
 
 
 def _scale_bytes(card: ModelCard) -> int:
@@ -150,11 +172,11 @@ def _latency_ms(card: ModelCard, figures: _FormatFigures, ceilings: Mapping[str,
     best = worst = 0.0
     for layer in card.layers:
         operations = 2 * (layer.macs or 0)
-        best += operations / (ceilings[f"{layer.precision}_gflops"] * 1e9)
+        best += operations / (ceilings[f"{_dtype(layer)}_gflops"] * 1e9)
         reading = _layer_bytes(layer) / (ceilings["read_gb_per_s"] * 1e9) if layer.macs else 0.0
-        worst += max(operations / (ceilings[f"{layer.precision}_row_gflops"] * 1e9), reading)
+        worst += max(operations / (ceilings[f"{_dtype(layer)}_row_gflops"] * 1e9), reading)
     call, num_layers = ceilings["call_us"] * 1e-6, len(_computing(card))
-    num_cast = sum(layer.precision != "float32" for layer in _computing(card))  # at worst a cast on either side
+    num_cast = sum(_dtype(layer) != "float32" for layer in _computing(card))  # at worst a cast on either side
     low = call * (1 + num_layers * figures.layer_calls[0])
     high = call * (1 + (num_layers + num_cast) * figures.layer_calls[1])
     return 1e3 * (low + best), 1e3 * (high + worst)

@@ -61,7 +61,7 @@ class ModelCard:
     outputs: tuple[TensorSpec, ...]
     layers: tuple[Layer, ...]
     num_params: int
-    precision: str = "float32"  # float32 | bfloat16 | int8 dynamic | int8 static
+    precision: str = "float32"  # float32 | bfloat16 | int8 dynamic | int8 static | codebook
     licence: str = ""
     source: str = ""
     library: str = "torch"  # "transformers" when save_pretrained applies
@@ -126,8 +126,8 @@ class Splits:
 class Quantization:
     """How one layer's numbers are to be stored. Written by a step, lowered by a format's own library."""
 
-    scheme: Literal["dynamic", "static", "cast"]
-    weights: str  # dtype of stored weights: int8, bfloat16
+    scheme: Literal["dynamic", "static", "cast", "codebook"]
+    weights: str  # dtype of stored weights: int8, bfloat16, codebook16 (of 16 shared values, zero not counted)
     activations: str  # dtype while running: int8, uint8, bfloat16
     granularity: Literal["tensor", "channel"] = "tensor"
     calibration: str = ""  # range estimator for static schemes: minmax | percentile | entropy

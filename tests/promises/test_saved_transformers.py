@@ -32,13 +32,16 @@ RECIPES: dict[str, tuple[list[Any], str]] = {
     "int8 dynamic": ([{"use": "int8_dynamic"}], "onnx"),
     "int8 static": ([{"use": "int8_static"}], "onnx"),
     "bfloat16": ([{"use": "bfloat16"}], "hugging_face"),
+    "shared": ([{"use": "weight_sharing", "epochs": 0}], "hugging_face"),
+    "shared and coded": ([{"use": "weight_sharing", "epochs": 0}], "coded"),
 }
+SHARED = ("shared", "shared and coded")
 WORKS_AT_LEAST = {
-    "bert": {"as it comes", "pruned", "narrowed", "int8 dynamic", "int8 static", "bfloat16"},
-    "vit": {"as it comes", "pruned", "narrowed", "int8 dynamic", "int8 static", "bfloat16"},
-    "resnet": {"as it comes", "pruned", "narrowed", "int8 dynamic", "int8 static", "bfloat16"},
-    "gpt2": {"as it comes", "pruned", "int8 dynamic", "bfloat16"},
-    "llama": {"as it comes", "pruned", "narrowed", "int8 dynamic", "bfloat16"},
+    "bert": {"as it comes", "pruned", "narrowed", "int8 dynamic", "int8 static", "bfloat16", *SHARED},
+    "vit": {"as it comes", "pruned", "narrowed", "int8 dynamic", "int8 static", "bfloat16", *SHARED},
+    "resnet": {"as it comes", "pruned", "narrowed", "int8 dynamic", "int8 static", "bfloat16", *SHARED},
+    "gpt2": {"as it comes", "pruned", "int8 dynamic", "bfloat16", *SHARED},
+    "llama": {"as it comes", "pruned", "narrowed", "int8 dynamic", "bfloat16", *SHARED},
 }
 
 
@@ -58,7 +61,10 @@ def test_a_checkpoint_is_compressed_or_refused_with_reasons(family: str, recipe:
     run = carried_out_here(job, Store(tmp_path / "runs"))
     assert run.status == "done", (run.error or {}).get("traceback")
     artifact = read(Path(run.folder) / "artifact")
-    if "int8" in recipe:
+    if "shared" in recipe:
+        assert artifact.card["precision"]["simulated"] is (format_name == "hugging_face")
+        assert artifact.card["probe"]["gap_to_torch"] < 1e-4
+    elif "int8" in recipe:
         assert "int8" in artifact.card["precision"]["weights"]
     elif format_name == "onnx":
         assert artifact.card["probe"]["gap_to_torch"] < 1e-4

@@ -132,6 +132,7 @@ def test_every_shipped_study_is_whole() -> None:
     assert len(tradeoffs) >= 33
     assert {job.format.name() for job in tradeoffs} == {"onnx", "pt2"}
     assert 4 <= len(expand(read_study("quick"))) <= 8
+    assert [job.format.name() for job in expand(read_study("deep_compression"))].count("coded") == 5
 
 
 def test_a_missing_file_names_the_nearest_shipped_study(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def study(
 
     The keys of a study file: name, title, data, format, metrics, seeds, train (steps in front of every recipe), models
     (NAME: a part, or {model, train, further parts that recipes call $NAME}), recipes (NAME: {steps, format: a format, a
-    list or `fastest`, model, train, metrics, seeds, only}). Shipped: tradeoffs, quick.
+    list or `fastest`, model, train, metrics, seeds, only}). Shipped: tradeoffs, quick, deep_compression.
 
     \b
     --json: {"schema", "name", "runs": [{"run_id", "job_id", "model", "recipe", "format", "status", "error"}]}

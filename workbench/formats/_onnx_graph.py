@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 LARGEST_SINGLE_FILE = 2**31 - 2**20  # protobuf's limit, with room for the graph
 
 
-def write(model: nn.Module, example: Mapping[str, np.ndarray], path: Path) -> None:
-    """Export to one file with a free batch axis; inputs keep their names, the output is `logits`."""
+def write(model: nn.Module, example: Mapping[str, np.ndarray], path: Path, *, fold: bool = True) -> None:
+    """Export to one file with a free batch axis; inputs keep their names, the output is `logits`.
+
+    Folding merges normalisations into convolutions, which are then no longer the numbers that the module held.
+    """
     import torch
 
     program = _export.export(model, example)
     with _export.hushed(), contextlib.redirect_stdout(io.StringIO()):
         try:
             exported = torch.onnx.export(
-                program, input_names=list(example), output_names=["logits"], dynamo=True, verbose=False, optimize=True
+                program, input_names=list(example), output_names=["logits"], dynamo=True, verbose=False, optimize=fold
             )
         except torch.onnx.errors.OnnxExporterError as error:
             first_line = str(error).splitlines()[0]
@@ -75,6 +78,8 @@ def stored(path: Path, quantization: Mapping[str, Quantization]) -> dict[str, An
         zero = zero_points.get(tensor.name.removesuffix("_quantized") + "_zero_point")
         nonzero = np.count_nonzero(array if zero is None or zero.ndim else array != zero)
         rows.append((str(array.dtype), array.size, int(nonzero), array.itemsize, array.ndim))
+    if _stored.is_simulated(quantization):
+        return _stored.summary(rows, activations="float32", simulated=True)
     kinds = sorted({each.activations for each in quantization.values()})
     scheme = next((each.scheme for each in quantization.values()), "")
     return _stored.summary(rows, activations=f"{' and '.join(kinds)} {scheme}".strip())

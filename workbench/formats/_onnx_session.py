@@ -19,10 +19,13 @@ def options(threads: int) -> Any:
     return made
 
 
-def session(path: Path, set_up: Any) -> Any:
-    """Open a file on the CPU."""
+def session(model: Path | bytes, set_up: Any) -> Any:
+    """Open a file, or its content, on the CPU."""
     import onnxruntime
 
     return onnxruntime.InferenceSession(
-        str(path), set_up, providers=["CPUExecutionProvider"], disabled_optimizers=DISABLED
+        model if isinstance(model, bytes) else str(model),
+        set_up,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=DISABLED,
     )

@@ -6,10 +6,15 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from workbench.nouns import StoredWeight
+from workbench.nouns import Quantization, StoredWeight
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def is_simulated(quantization: Mapping[str, Quantization]) -> bool:
+    """Say whether a format that has no codebooks writes shared values at full width: the error is real, the size is not."""
+    return any(how.scheme == "codebook" for how in quantization.values())
 
 
 def of_tensors(tensors: Mapping[str, Tensor], *, simulated: bool = False) -> dict[str, Any]:

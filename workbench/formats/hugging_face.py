@@ -74,11 +74,12 @@ sys.exit(gap > card["probe"]["tolerance"])
             raise WorkbenchError(
                 "there is no transformers model inside this one", next_move="choose format pt2 or onnx"
             )
-        if ctx.quantization:
+        simulated = _stored.is_simulated(ctx.quantization)
+        if ctx.quantization and not simulated:
             inner = torch.nn.Module.to(inner, torch.bfloat16)
         inner.save_pretrained(folder)
         (folder / INPUTS_FILE).write_text(json.dumps(_how(model, list(ctx.example)), indent=2))
-        return _stored.of_tensors(inner.state_dict())
+        return _stored.of_tensors(inner.state_dict(), simulated=simulated)
 
     def open(self, folder: Path, *, threads: int = 1) -> Session:
         import torch

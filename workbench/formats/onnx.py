@@ -48,19 +48,21 @@ sys.exit(gap > card["probe"]["tolerance"])
 
     def save(self, model: nn.Module, folder: Path, ctx: SaveContext) -> dict[str, Any]:
         """Export, then lower what the steps recorded; returns what was read back from the file."""
-        from workbench.formats import _onnx_graph, _onnx_int8
+        from workbench.formats import _onnx_graph, _onnx_int8, _stored
 
-        path = folder / FILE
-        _onnx_graph.write(model, ctx.example, path)
-        if ctx.quantization:
+        path, simulated = folder / FILE, _stored.is_simulated(ctx.quantization)
+        _onnx_graph.write(model, ctx.example, path, fold=not simulated)
+        if ctx.quantization and not simulated:
             _onnx_int8.lower(path, ctx)
         _onnx_graph.strip(path)
         return _onnx_graph.stored(path, ctx.quantization)
 
     def lower_again(self, source: Path, folder: Path, ctx: SaveContext) -> bool:
         """Exporting takes eight times as long as lowering; weights are called after their layers, so it need not be repeated."""
-        from workbench.formats import _onnx_graph, _onnx_int8
+        from workbench.formats import _onnx_graph, _onnx_int8, _stored
 
+        if _stored.is_simulated(ctx.quantization):
+            return False
         for file in source.glob(f"{FILE}*"):
             shutil.copy(file, folder)
         _onnx_int8.lower(folder / FILE, ctx)

@@ -46,12 +46,13 @@ sys.exit(gap > card["probe"]["tolerance"])
     def save(self, model: nn.Module, folder: Path, ctx: SaveContext) -> dict[str, Any]:
         import torch
 
-        if ctx.quantization:
+        simulated = _stored.is_simulated(ctx.quantization)
+        if ctx.quantization and not simulated:
             model = _export.in_bfloat16(model, ctx.quantization)
         program = _export.export(model, ctx.example)
         _forget_sources(program)
         torch.export.save(program, str(folder / FILE))
-        return _stored.of_tensors(program.state_dict)
+        return _stored.of_tensors(program.state_dict, simulated=simulated)
 
     def open(self, folder: Path, *, threads: int = 1) -> Session:
         import torch

@@ -1,0 +1,172 @@
+"""The coder behind `model.coded`: bit for bit, near the bound of its own model, and never garbage."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workbench.formats import _coded_reader as reader
+from workbench.formats import _coded_writer as writer
+
+GRAPH = b"\x08\x0a graph of a model\n with lines"
+
+
+def sparse(shape: tuple[int, ...], density: float, num_values: int, seed: int = 0) -> np.ndarray:
+    """Return an array with `density` non-zeros that take `num_values` values, some far more often than others."""
+    random = np.random.default_rng(seed)
+    array, flags = np.zeros(shape, np.float32), random.random(shape) < density
+    shares = np.exp(-np.linspace(0, 3, num_values))
+    array[flags] = random.choice(random.normal(size=num_values), size=flags.sum(), p=shares / shares.sum())
+    return array
+
+
+def floats(*shape: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
+
+
+def special() -> np.ndarray:
+    return np.array([0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1e-45, -1e-45, 3.4e38], np.float32)
+
+
+TENSORS = {
+    "pruned and shared": sparse((40, 70), 0.1, 16),
+    "shared, dense": sparse((40, 70), 1.0, 16),
+    "256 values": sparse((100, 100), 0.9, 256),
+    "257 values": sparse((100, 100), 0.9, 257),
+    "all zeros, an empty codebook": np.zeros((30, 20), np.float32),
+    "one value only": np.full((30, 20), 0.25, np.float32),
+    "one value and zeros": sparse((30, 20), 0.3, 1),
+    "one number": np.array([1.5], np.float32),
+    "one zero": np.zeros(1, np.float32),
+    "a scalar": np.array(2.5, np.float32),
+    "no number at all": np.zeros((0, 4), np.float32),
+    "floats": floats(33, 17),
+    "floats, pruned": floats(60, 50) * (sparse((60, 50), 0.2, 3) != 0),
+    "bfloat16 in float32": (floats(64, 64).view(np.uint32) & 0xFFFF0000).view(np.float32),
+    "a convolution": sparse((8, 4, 3, 3), 0.4, 12),
+    "a column": floats(500, 1),
+    "NaN, infinities, minus zero": special(),
+    "turned": np.ascontiguousarray(floats(5, 9).T),
+}
+
+
+def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_a_tensor_comes_back_bit_for_bit(name: str) -> None:
+    graph, tensors, _ = reader.read(writer.write(GRAPH, {name: TENSORS[name]}))
+    assert graph == GRAPH
+    assert same_bits(tensors[name], TENSORS[name])
+
+
+def test_all_tensors_of_one_file_come_back_in_their_order() -> None:
+    graph, tensors, _ = reader.read(writer.write(GRAPH, TENSORS))
+    assert list(tensors) == list(TENSORS)
+    assert all(same_bits(tensors[name], array) for name, array in TENSORS.items())
+
+
+def test_a_file_may_hold_no_tensor() -> None:
+    assert reader.read(writer.write(GRAPH, {})) == (GRAPH, {}, {})
+
+
+def test_a_large_tensor_comes_back_and_takes_about_its_entropy() -> None:
+    array = sparse((1500, 1000), 0.05, 16)
+    data = writer.write(b"", {"w": array})
+    _, tensors, costs = reader.read(data)
+    assert same_bits(tensors["w"], array)
+    assert len(data) < 1.02 * writer.shannon_bits(array) / 8
+    assert costs["w"].num_bytes == pytest.approx(len(data), rel=0.02)
+
+
+def recorded(array: np.ndarray, num_lanes: int) -> writer.Recorder:
+    coder, flags = writer.Recorder(num_lanes), array != 0
+    matrix = reader.matrix_shape(array.shape)
+    reader.positions(coder, matrix, int(flags.sum()), flags.reshape(matrix))
+    values, indices = np.unique(array[flags], return_inverse=True)
+    reader.symbols(coder, len(values), len(indices), indices)
+    return coder
+
+
+@pytest.mark.parametrize("density", [0.03, 0.3, 1.0])
+@pytest.mark.parametrize("num_lanes", [1, 8, 64])
+def test_coding_is_within_one_per_cent_of_what_its_model_asks_for(density: float, num_lanes: int) -> None:
+    coder = recorded(sparse((300, 100) if num_lanes < 64 else (1000, 300), density, 16), num_lanes)
+    states, words = coder.coded(b"")
+    assert states.nbytes + words.nbytes <= 1.01 * coder.model_bits() / 8 + 4 * num_lanes
+
+
+@pytest.mark.parametrize(("shape", "density"), [((300, 64), 0.05), ((300, 100), 0.5), ((1000, 300), 0.1)])
+def test_the_lanes_chosen_for_a_file_stay_within_one_per_cent_too(shape: tuple[int, int], density: float) -> None:
+    array = sparse(shape, density, 16)
+    chosen = writer._plan(array)
+    coder = recorded(array, writer._num_lanes(len(chosen.raw), chosen.bits / 8))
+    hidden = chosen.raw[: 2 * coder.num_lanes]
+    states, words = coder.coded(hidden)
+    assert states.nbytes + words.nbytes - len(hidden) <= 1.01 * coder.model_bits() / 8
+
+
+def test_dead_rows_and_columns_cost_next_to_nothing() -> None:
+    """The context is what pays: half the rows and half the columns hold nothing."""
+    array = sparse((300, 200), 0.2, 4)
+    array[::2] = 0
+    array[:, ::2] = 0
+    _, _, costs = reader.read(writer.write(b"", {"w": array}))
+    share = np.count_nonzero(array) / array.size
+    order_0 = -array.size * (share * np.log2(share) + (1 - share) * np.log2(1 - share))
+    assert costs["w"].positions < 0.72 * order_0
+
+
+def test_costs_add_up_to_the_file() -> None:
+    data = writer.write(GRAPH, TENSORS)
+    header = int.from_bytes(data[36:40], "little")
+    _, _, costs = reader.read(data)
+    assert sum(cost.num_bytes for cost in costs.values()) == pytest.approx(len(data) - 40 - header, rel=0.01)
+
+
+def whole() -> bytes:
+    return writer.write(GRAPH, {"w": sparse((10, 12), 0.3, 4), "b": floats(10), "dead": np.zeros(9, np.float32)})
+
+
+def test_a_truncated_file_is_refused_wherever_it_ends() -> None:
+    data = whole()
+    for end in range(len(data)):
+        with pytest.raises(reader.BadFile):
+            reader.read(data[:end])
+    with pytest.raises(reader.BadFile):
+        reader.read(data + b"\0")
+
+
+def test_no_flipped_bit_gives_garbage() -> None:
+    data = whole()
+    for place in range(len(data)):
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << place % 8
+        with pytest.raises(reader.BadFile):
+            reader.read(bytes(flipped))
+
+
+def test_a_crafted_header_is_refused_before_memory_is_taken() -> None:
+    import struct
+    import zlib
+
+    def file(line: bytes) -> bytes:
+        header = zlib.compress(line)
+        return reader.MAGIC + bytes(32) + struct.pack("<I", len(header)) + header
+
+    huge = b'{"lanes":0,"words":0,"hidden":0,"raw":0,"tensors":[["w",[1000000,1000000],1,"c1"]]}\n'
+    for line in (b"[]\n", b"{}\n", b'{"lanes":-1}\n', b"not json\n", huge):
+        with pytest.raises(reader.BadFile):
+            reader.read(file(line))
+
+
+def test_the_reader_needs_numpy_alone() -> None:
+    tree = ast.parse(Path(reader.__file__).read_text())
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name for name in imported if name not in sys.stdlib_module_names} == {"numpy"}

@@ -1,0 +1,97 @@
+"""One self-contained file of entropy-coded weights: Deep Compression's last stage, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from workbench.errors import ArtifactError
+from workbench.nouns import ModelCard, StoredWeight
+from workbench.params import param
+from workbench.part import Format, SaveContext, Session
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FILE = "model.coded"
+DECODER = "decode.py"
+
+
+class Coded(Format):
+    """Zeros cost their position, shared values an index, other floats their bytes; the weights lose no bit.
+
+    Departs from the paper: adaptive rANS (arXiv 1311.2540) instead of Huffman codes and fixed-width gaps. The graph is in
+    the file and counted; decode.py, like load.py, is program and is not. Decoded once when opened, run in float32.
+    """
+
+    title = "Entropy-coded"
+    source = "Han, Mao & Dally, arXiv 1510.00149, section 4; rANS: Duda, arXiv 1311.2540; run by ONNX Runtime"
+    runtime = ("onnxruntime", "numpy")
+    requires = ("onnx", "onnxscript", "onnxruntime")
+    tolerance = 1e-3
+
+    vectors: Literal["float32", "float16"] = param(
+        "float32", help="What tensors with one axis (biases, norms) are rounded to"
+    )
+
+    load_script = '''"""Open this model with NumPy and ONNX Runtime alone and compare it with its recorded output."""
+import json, pathlib, runpy, sys
+import numpy, onnxruntime
+
+here = pathlib.Path(__file__).resolve().parent
+card = json.loads((here / "card.json").read_text())
+probe = numpy.load(here / "probe.npz")
+decoder = runpy.run_path(str(here / "decode.py"))
+graph, tensors, _ = decoder["read"]((here / "model.coded").read_bytes())
+as_written = {"providers": ["CPUExecutionProvider"], "disabled_optimizers": ["WeightBiasQuantization"]}  # float stays float
+session = onnxruntime.InferenceSession(decoder["with_weights"](graph, tensors), **as_written)
+(output,) = session.run(None, {each["name"]: probe["input_" + each["name"]] for each in card["inputs"]})
+gap = float(abs(output - probe["output"]).max() / max(1.0, abs(probe["output"]).max()))
+print(f"{card['title']}: output {output.shape}, gap to the recorded output {gap:.2e}")
+sys.exit(gap > card["probe"]["tolerance"])
+'''
+
+    def why_not(self, card: ModelCard) -> list[str]:
+        if card.precision.startswith("int8"):
+            return [f"{card.precision} is not lowered to this format; choose onnx"]
+        if card.precision == "bfloat16":
+            return ["the model runs in float32 here, not in bfloat16; choose format pt2"]
+        return []
+
+    def save(self, model: nn.Module, folder: Path, ctx: SaveContext) -> dict[str, Any]:
+        """Write the file and its decoder; returns what was read back, with bytes by part and bits per weight."""
+        from workbench.formats import _coded_reader, _coded_weights, _coded_writer
+
+        graph, tensors = _coded_weights.taken_apart(model, ctx, in_float16=self.vectors == "float16")
+        _coded_weights.check_codebooks(tensors, ctx.quantization)
+        (folder / FILE).write_bytes(_coded_writer.write(graph, tensors))
+        (folder / DECODER).write_text(Path(_coded_reader.__file__).read_text())
+        _, found, costs = _read(folder)
+        return _coded_weights.summary(found, costs, (folder / FILE).stat().st_size)
+
+    def open(self, folder: Path, *, threads: int = 1) -> Session:
+        from workbench.formats import _coded_reader, _onnx_session
+
+        graph, tensors, _ = _read(folder)
+        whole = _coded_reader.with_weights(graph, tensors)
+        session = _onnx_session.session(whole, _onnx_session.options(threads))
+        names = [output.name for output in session.get_outputs()]
+        return lambda inputs: dict(zip(names, session.run(None, dict(inputs))))
+
+    def stored(self, folder: Path) -> dict[str, StoredWeight]:
+        """Bytes are what coding took for each layer; a normalisation folded into its convolution is part of its weight."""
+        from workbench.formats import _coded_weights
+
+        return _coded_weights.stored(*_read(folder)[1:])
+
+
+def _read(folder: Path) -> Any:
+    """Return (graph, tensors, costs); raises ArtifactError on anything but what was written."""
+    from workbench.formats import _coded_reader
+
+    try:
+        return _coded_reader.read((folder / FILE).read_bytes())
+    except _coded_reader.BadFile as error:
+        raise ArtifactError(
+            f"{folder / FILE} is damaged: {error}", next_move="copy it anew, or run its job again: --again"
+        ) from error
