@@ -44,6 +44,7 @@ class _FormatFigures:
 
 FIGURES = {
     "onnx": _FormatFigures((230, 800), (0, 400), (0.2, 2.0), 76_000_000, folds_batch_norm=True),
+    "openvino": _FormatFigures((2500, 6500), (0, 12_000), (0.2, 2.0), 110_000_000, folds_batch_norm=True),
     "pt2": _FormatFigures((3900, 7400), (0, 1500), (4.0, 55.0), 345_000_000),
     "hugging_face": _FormatFigures((130, 450), (0, 900), (4.0, 60.0), 450_000_000),
 }

@@ -17,7 +17,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-RECORDED_PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "transformers", "torch-pruning", "scikit-learn")
+RECORDED_PACKAGES = (
+    "torch",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "nncf",
+    "transformers",
+    "torch-pruning",
+    "scikit-learn",
+)
 ISA_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "neon", "asimddp", "i8mm", "sve")
 
 

@@ -81,6 +81,12 @@ def test_every_prunable_layer_is_found_and_is_the_modules(
         assert not shared or read_back.dtype.startswith("codebook" if coded else "float32")
         gap = np.abs(read_back.values - wanted[name])
         if layer.precision == "int8":
+            if (
+                format_name == "openvino"
+            ):  # 7 bits in a first layer; SmoothQuant's factors, taken out again, widen the steps
+                assert np.linalg.norm(gap) < 0.02 * np.linalg.norm(wanted[name]), name
+                assert read_back.num_bytes == wanted[name].size + 4 * len(wanted[name])  # a scale each
+                continue
             assert (gap <= half_a_step(wanted[name], per_channel=True) * 1.001 + 1e-9).all(), name
             assert read_back.num_bytes == wanted[name].size + 5 * len(wanted[name])  # a scale and a zero point each
         elif layer.precision == "bfloat16":

@@ -1,0 +1,73 @@
+"""OpenVINO's own files: float32, bfloat16 weights, and int8 made by NNCF; often the fastest on x86 processors."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.nouns import ModelCard, StoredWeight
+from workbench.part import Format, SaveContext, Session
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FILE = "model.xml"  # the numbers lie in model.bin beside it
+PRECISIONS = ("float32", "bfloat16", "int8 static")
+
+
+class Openvino(Format):
+    """Read from the ONNX export, so layers keep their names. Computes in float32, or bfloat16 where a step asked for it.
+
+    Left to itself OpenVINO would store float16 and compute in bfloat16: rows called float32 would not be. Processors without
+    bfloat16 instructions compute float32 with the bfloat16 weights.
+    """
+
+    title = "OpenVINO"
+    source = "OpenVINO 2026; int8: NNCF post-training quantization (min-max, SmoothQuant and bias correction)"
+    runtime = ("openvino", "numpy")
+    requires = ("openvino", "nncf", "onnx", "onnxscript")
+    extra = "openvino"
+    tolerance = 1e-3
+
+    load_script = '''"""Open this model with OpenVINO alone and compare it with its recorded output."""
+import json, pathlib, sys
+import numpy, openvino
+
+here = pathlib.Path(__file__).resolve().parent
+card = json.loads((here / "card.json").read_text())
+probe = numpy.load(here / "probe.npz")
+hint = "bf16" if "bfloat16" in card["precision"]["weights"] else "f32"
+model = openvino.Core().compile_model(here / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": hint})
+output = model({each["name"]: probe["input_" + each["name"]] for each in card["inputs"]})["logits"]
+gap = float(abs(output - probe["output"]).max() / max(1.0, abs(probe["output"]).max()))
+print(f"{card['title']}: output {output.shape}, gap to the recorded output {gap:.2e}")
+sys.exit(gap > card["probe"]["tolerance"])
+'''
+
+    def why_not(self, card: ModelCard) -> list[str]:
+        if card.precision not in PRECISIONS:
+            return [f"{card.precision} is not lowered to OpenVINO; choose format onnx, or int8_static"]
+        return []
+
+    def save(self, model: nn.Module, folder: Path, ctx: SaveContext) -> dict[str, Any]:
+        """Export, lower what the steps recorded; returns what was read back from the files."""
+        from workbench.formats import _onnx_graph, _openvino_graph
+
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            path = Path(scratch) / "model.onnx"
+            _onnx_graph.write(model, ctx.example, path)
+            graph = _openvino_graph.read(path)
+            _openvino_graph.write(_openvino_graph.lowered(graph, ctx), folder / FILE)
+        return _openvino_graph.summary(folder / FILE, ctx.quantization)
+
+    def open(self, folder: Path, *, threads: int = 1) -> Session:
+        from workbench.formats import _openvino_graph
+
+        compiled = _openvino_graph.compiled(folder / FILE, threads=threads)
+        return lambda inputs: {"logits": compiled(dict(inputs))["logits"]}
+
+    def stored(self, folder: Path) -> dict[str, StoredWeight]:
+        from workbench.formats import _openvino_graph
+
+        return _openvino_graph.stored(folder / FILE)
