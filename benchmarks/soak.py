@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from _results import finish
 from _workbench_page import CHART, Place, place
 from lab_page import command, wait_for_kernel
+from playwright.sync_api import TimeoutError
 
 MINUTES = 30.0
 CELLS = [
@@ -38,10 +39,15 @@ def one_turn(here: Place, number: int) -> None:
     seed.press("Tab")
     page.wait_for_timeout(800)
     page.locator(".wb-watch-runs button").first.click()
-    page.wait_for_function(
-        "number => new RegExp(`${number} runs of the store`).test(document.querySelector('.wb-runs-table').innerText)",
-        arg=number, timeout=120_000,
-    )  # fmt: skip
+    try:
+        page.wait_for_function(
+            "number => new RegExp(`${number} runs of the store`).test(document.querySelector('.wb-runs-table').innerText)",
+            arg=number, timeout=120_000,
+        )  # fmt: skip
+    except TimeoutError:
+        print(f"turn {number}: the run did not arrive; the page says:")
+        print(page.locator(".wb-workbench").first.inner_text()[:6000])
+        raise
     for title in TABS:
         page.locator(".wb-main .lm-TabBar-tab", has_text=title).first.click()
         page.wait_for_timeout(400)
