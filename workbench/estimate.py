@@ -12,12 +12,13 @@ from typing import Any
 
 from workbench.nouns import Cost, Layer, ModelCard
 
-WIDTHS = {"float32": 4, "bfloat16": 2, "int8": 1}  # bytes of one weight
+WIDTHS = {"float32": 4, "bfloat16": 2, "int8": 1, "int4": 1 / 2, "int3": 3 / 8, "int2": 1 / 4}  # bytes of one weight
 SCALE_BYTES = {
     "int8 dynamic": 5,
     "int8 static": 13,
 }  # per output channel: scale and zero point (static: the bias's too)
 NODE_BYTES = {"bfloat16": (0, 800), "int8 dynamic": (550, 1050), "int8 static": (800, 1900)}  # per layer, graph only
+PACKED_NODE_BYTES = {"onnx": (100, 400)}  # the same, of packed integer weights
 ZEROS = (
     "unstructured zeros change neither bytes nor milliseconds: a dense file stores each zero at full width and a dense "
     "kernel multiplies by it; only nonzero_params falls (remove channels, or choose a format that codes zeros)"
@@ -64,10 +65,14 @@ def artifact_band(card: ModelCard, format_name: str) -> tuple[int, int] | None:
         return None
     folded = len(_batch_norms(card)) if figures.folds_batch_norm else 0
     num_cast = sum(layer.precision != "float32" and layer.kind != "norm" for layer in card.layers)
+    is_packed = any(layer.packed_bytes for layer in card.layers)
+    nodes = PACKED_NODE_BYTES if is_packed else NODE_BYTES
     exact = dense_bytes(card, format_name) + _scale_bytes(card)
     low, high = (
         exact + fixed + each * (len(card.layers) - folded) + node * num_cast
-        for fixed, each, node in zip(figures.fixed_bytes, figures.layer_bytes, NODE_BYTES.get(card.precision, (0, 0)))
+        for fixed, each, node in zip(
+            figures.fixed_bytes, figures.layer_bytes, nodes.get(format_name if is_packed else card.precision, (0, 0))
+        )
     )
     return round(low), round(high)
 
@@ -75,13 +80,13 @@ def artifact_band(card: ModelCard, format_name: str) -> tuple[int, int] | None:
 def dense_bytes(card: ModelCard, format_name: str) -> int:
     """Return the exact bytes of all numbers of the model at the width they are stored with, zeros included."""
     outside = card.num_params - sum(layer.num_params for layer in card.layers)
-    parameters = outside * WIDTHS["float32"] + sum(_layer_bytes(layer) for layer in card.layers)
+    parameters = round(outside * WIDTHS["float32"] + sum(_layer_bytes(layer) for layer in card.layers))
     figures = FIGURES.get(format_name)
     if figures is None:
         return parameters
     if figures.folds_batch_norm:  # scale and shift go, a bias comes
-        return parameters - sum(layer.weight_shape[0] * WIDTHS["float32"] for layer in _batch_norms(card))
-    return parameters + sum(2 * layer.weight_shape[0] * WIDTHS[layer.precision] for layer in _batch_norms(card))
+        return parameters - sum(layer.weight_shape[0] * int(WIDTHS["float32"]) for layer in _batch_norms(card))
+    return parameters + sum(2 * layer.weight_shape[0] * int(WIDTHS[layer.precision]) for layer in _batch_norms(card))
 
 
 def _batch_norms(card: ModelCard) -> list[Layer]:
@@ -133,14 +138,18 @@ def _computing(card: ModelCard) -> list[Layer]:
     return [layer for layer in card.layers if layer.kind != "norm"]
 
 
-def _layer_bytes(layer: Layer) -> int:
-    """Weights at their stored width; int8 layers keep 4-byte biases, bfloat16 layers have 2-byte ones."""
+def _layer_bytes(layer: Layer) -> float:
+    """Weights at their stored width; integer layers keep 4-byte biases, bfloat16 layers have 2-byte ones."""
     width = WIDTHS[layer.precision]
     biases = layer.num_params - layer.num_weights
-    return layer.num_weights * width + biases * (WIDTHS["float32"] if layer.precision == "int8" else width)
+    return layer.num_weights * width + biases * (WIDTHS["float32"] if layer.precision.startswith("int") else width)
 
 
-def _scale_bytes(card: ModelCard) -> int:
+def _scale_bytes(card: ModelCard) -> float:
+    """Return what stands beside the integers: scales, zero points, and the padding of packed weights to whole blocks."""
+    packed = [layer for layer in card.layers if layer.packed_bytes]
+    if packed:
+        return sum(layer.packed_bytes - layer.num_weights * WIDTHS[layer.precision] for layer in packed)
     per_channel = SCALE_BYTES.get(card.precision, 0)
     return per_channel * sum(layer.weight_shape[0] for layer in card.layers if layer.precision == "int8")
 
@@ -150,9 +159,12 @@ def _latency_ms(card: ModelCard, figures: _FormatFigures, ceilings: Mapping[str,
     best = worst = 0.0
     for layer in card.layers:
         operations = 2 * (layer.macs or 0)
-        best += operations / (ceilings[f"{layer.precision}_gflops"] * 1e9)
+        precision = (
+            "float32" if layer.packed_bytes else layer.precision
+        )  # packed weights are widened before the product
+        best += operations / (ceilings[f"{precision}_gflops"] * 1e9)
         reading = _layer_bytes(layer) / (ceilings["read_gb_per_s"] * 1e9) if layer.macs else 0.0
-        worst += max(operations / (ceilings[f"{layer.precision}_row_gflops"] * 1e9), reading)
+        worst += max(operations / (ceilings[f"{precision}_row_gflops"] * 1e9), reading)
     call, num_layers = ceilings["call_us"] * 1e-6, len(_computing(card))
     num_cast = sum(layer.precision != "float32" for layer in _computing(card))  # at worst a cast on either side
     low = call * (1 + num_layers * figures.layer_calls[0])

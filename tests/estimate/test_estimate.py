@@ -29,8 +29,16 @@ def last(*steps: object, model: object = WHOLE, format: str = "onnx", **ceilings
 
 @pytest.mark.parametrize(
     ("steps", "format"),
-    [([], "onnx"), (["int8_dynamic"], "onnx"), (["int8_static"], "onnx"), ([], "pt2"), (["bfloat16"], "pt2")],
-    ids=["onnx", "dynamic", "static", "pt2", "bf16"],
+    [
+        ([], "onnx"),
+        (["int8_dynamic"], "onnx"),
+        (["int8_static"], "onnx"),
+        ([], "pt2"),
+        (["bfloat16"], "pt2"),
+        (["weight_only"], "onnx"),
+        ([{"use": "weight_only", "bits": 2, "symmetric": False}], "onnx"),
+    ],
+    ids=["onnx", "dynamic", "static", "pt2", "bf16", "int4", "int2"],
 )
 def test_measured_bytes_lie_in_the_estimated_band(shared_store, steps: list[str], format: str) -> None:  # noqa: ANN001
     job = small_job(model=WHOLE, steps=[{"use": "train", "epochs": 1}, *steps], format=format)

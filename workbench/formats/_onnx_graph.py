@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.formats import _export, _onnx_weights, _stored
+from workbench.formats import _export, _onnx_packed, _onnx_weights, _stored
 from workbench.nouns import Quantization
 
 if TYPE_CHECKING:
@@ -65,9 +65,10 @@ def stored(path: Path, quantization: Mapping[str, Quantization]) -> dict[str, An
         for tensor in graph.initializer
         if tensor.name.endswith("_zero_point")
     }
-    rows = []
+    packed = _onnx_packed.stored(graph)
+    rows = [_stored.row(weight) for weight in packed.values()]
     for tensor in graph.initializer:
-        if tensor.name.endswith(("_scale", "_zero_point")):
+        if tensor.name.endswith(("_scale", "_zero_point")) or tensor.name in packed:
             continue
         array = numpy_helper.to_array(tensor)
         if array.dtype == np.int64 or array.size <= 1:
@@ -76,5 +77,5 @@ def stored(path: Path, quantization: Mapping[str, Quantization]) -> dict[str, An
         nonzero = np.count_nonzero(array if zero is None or zero.ndim else array != zero)
         rows.append((str(array.dtype), array.size, int(nonzero), array.itemsize, array.ndim))
     kinds = sorted({each.activations for each in quantization.values()})
-    scheme = next((each.scheme for each in quantization.values()), "")
+    scheme = next((each.scheme for each in quantization.values() if each.scheme != "weight_only"), "")
     return _stored.summary(rows, activations=f"{' and '.join(kinds)} {scheme}".strip())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.nouns import StoredWeight
@@ -39,11 +39,19 @@ def weights_of(tensors: Mapping[str, Tensor]) -> dict[str, StoredWeight]:
     }
 
 
+def row(weight: StoredWeight) -> tuple[str, int, int, float, int]:
+    """Return the row of `summary` for a packed weight, whose dtype `intB` has B bits."""
+    size, nonzero = weight.values.size, int((weight.values != 0).sum())
+    return weight.dtype, size, nonzero, int(weight.dtype.removeprefix("int")) / 8, 2
+
+
 def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def summary(rows: list[tuple[str, int, int, int, int]], *, activations: str, simulated: bool = False) -> dict[str, Any]:
+def summary(
+    rows: Sequence[tuple[str, int, int, float, int]], *, activations: str, simulated: bool = False
+) -> dict[str, Any]:
     """Summarise (dtype, count, non-zeros, bytes per element, rank) of each parameter tensor.
 
     `weights` names the dtypes of tensors of rank ≥ 2, most numbers first: "int8", or "int8 and float32".
@@ -59,5 +67,5 @@ def summary(rows: list[tuple[str, int, int, int, int]], *, activations: str, sim
         "simulated": simulated,
         "num_params": sum(row[1] for row in rows),
         "nonzero_params": sum(row[2] for row in rows),
-        "dense_bytes": sum(row[1] * row[3] for row in rows),
+        "dense_bytes": round(sum(row[1] * row[3] for row in rows)),
     }

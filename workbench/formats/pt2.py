@@ -39,7 +39,7 @@ sys.exit(gap > card["probe"]["tolerance"])
 '''
 
     def why_not(self, card: ModelCard) -> list[str]:
-        if card.precision.startswith("int8"):
+        if card.precision.startswith("int"):
             return [f"{card.precision} is not lowered to .pt2; choose format onnx"]
         return []
 
