@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from tests.methods._context import card_of, context, images, perceptron
-from workbench.compress import _grid, _rtn
+from tests.methods._context import card_of, context, images, perceptron, vectors
+from workbench.compress import _gptq, _grid, _rtn
 from workbench.compress.weight_only import WeightOnly
 from workbench.errors import WorkbenchError
 from workbench.nouns import Grid, Quantization
@@ -112,7 +113,7 @@ def test_a_zero_point_fits_weights_of_one_sign_better() -> None:
     weight = torch.rand(16, 64, generator=torch.Generator().manual_seed(0)) + 0.5
     found = []
     for symmetric in (True, False):
-        scales, zeros = _rtn.grid(weight, bits=4, group_size=32, symmetric=symmetric, search=False)
+        scales, _ = _rtn.of_groups(_grid.grouped(weight, 32), bits=4, symmetric=symmetric, search=False)
         found.append(float(scales.mean()))
     assert found[1] < 0.6 * found[0]
 
@@ -161,3 +162,83 @@ def test_no_linear_layer_left_is_refused() -> None:
     assert any(
         "no linear layer" in reason for reason in WeightOnly(skip=["fc1", "fc2", "fc3"]).why_not(card_of(perceptron()))
     )
+
+
+def hidden_inputs(model: torch.nn.Module) -> torch.Tensor:
+    """Return what fc2 gets to see of the calibration split."""
+    pixels = torch.from_numpy(context().data.calibration.inputs["pixels"])
+    return model.fc1(pixels).relu().detach()
+
+
+def output_error(method: str, **options: Any) -> float:
+    """Return the squared error of fc2's outputs on its calibration inputs, over that of no output at all."""
+    options = {"skip": ["fc1", "fc3"], **options}
+    model, inputs = quantized(method=method, **options)[0], hidden_inputs(perceptron(widths=WIDTHS))
+    wanted = inputs @ perceptron(widths=WIDTHS).fc2.weight.detach().T
+    return float((inputs @ model.fc2.weight.detach().T - wanted).square().sum() / wanted.square().sum())
+
+
+@pytest.mark.parametrize("options", [{}, {"act_order": True}, {"symmetric": False}, {"group_size": None}, {"group_size": 256}],
+                         ids=str)  # fmt: skip
+@pytest.mark.parametrize("bits", [4, 3])
+def test_gptq_keeps_the_layers_outputs_better_than_rounding(bits: int, options: dict[str, Any]) -> None:
+    plain = {name: value for name, value in options.items() if name != "act_order"}
+    assert output_error("gptq", bits=bits, **options) < 0.5 * output_error("rtn", bits=bits, **plain)
+
+
+def test_gptq_is_rounding_where_inputs_are_independent() -> None:
+    """Nothing can make up for an error of an input that no other input resembles."""
+    weight = torch.randn(6, 40, generator=torch.Generator().manual_seed(0))
+    ranges = partial(_rtn.of_groups, bits=3, symmetric=True, search=False)
+    integers, scales, zeros = _gptq.solve(weight, torch.eye(40).double(), ranges, bits=3, order=_gptq.Order(16))
+    wanted = ranges(_grid.grouped(weight, 16))
+    assert torch.equal(scales, wanted[0]) and torch.equal(zeros, wanted[1])
+    wide = [_grid.spread(each, weight, 16) for each in wanted]
+    assert torch.equal(integers, _grid.rounded(weight, wide[0], wide[1], 3))
+
+
+def test_gptq_gives_the_paper_s_update_for_two_inputs() -> None:
+    """The second weight takes over −error · H⁻¹₀₁ / H⁻¹₀₀ of the first (eq. 2)."""
+    hessian = torch.tensor([[1.0, 0.8], [0.8, 1.0]]).double()
+    fixed = lambda groups: (torch.ones(groups.shape[:-1]), torch.full(groups.shape[:-1], 8.0))  # noqa: E731
+    integers, _, _ = _gptq.solve(
+        torch.tensor([[0.4, 0.3]]), hessian, fixed, bits=4, order=_gptq.Order(None, damping=1e-6)
+    )
+    assert (integers - 8).tolist() == [[0.0, 1.0]]  # 0.3 + 0.8 · 0.4 = 0.62: rounded to nearest it were 0
+
+
+def test_an_input_that_is_always_zero_keeps_its_rounded_weight() -> None:
+    weight = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
+    rows = torch.randn(64, 16, generator=torch.Generator().manual_seed(1)).double()
+    rows[:, 5] = 0
+    ranges = partial(_rtn.of_groups, bits=4, symmetric=True, search=False)
+    integers, scales, _ = _gptq.solve(weight, rows.T @ rows, ranges, bits=4, order=_gptq.Order(None))
+    assert torch.equal(integers[:, 5], _grid.rounded(weight[:, 5], scales[:, 0], torch.tensor(8.0), 4))
+
+
+def test_each_layer_sees_what_the_rounded_layers_before_it_give() -> None:
+    model, ctx = perceptron(widths=WIDTHS), context()
+    seen: list[torch.Tensor] = []
+    model.fc2.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    WeightOnly(method="gptq", bits=3).run(model, ctx)
+    pixels = torch.from_numpy(ctx.data.calibration.inputs["pixels"])
+    assert torch.equal(seen[1], model.fc1(pixels).relu())  # the pass for fc2, after fc1 was rounded
+
+
+def test_more_calibration_examples_than_there_are_is_refused() -> None:
+    with pytest.raises(WorkbenchError, match=r"1000 calibration examples.*has 20 .*num_calibration=20"):
+        WeightOnly(method="gptq", num_calibration=1000).run(perceptron(), context())
+
+
+def test_gptq_refuses_inputs_that_say_nothing_and_layers_that_are_never_called() -> None:
+    splits = vectors()
+    splits.calibration.inputs["pixels"][:] = 0.0
+    with pytest.raises(WorkbenchError, match="zero on all calibration examples"):
+        WeightOnly(method="gptq").run(perceptron(), context(splits))
+    splits.calibration.inputs["pixels"][:] = np.nan
+    with pytest.raises(WorkbenchError, match="fc1 gets NaN"):
+        WeightOnly(method="gptq").run(perceptron(), context(splits))
+    model = perceptron()
+    model.unused = torch.nn.Linear(4, 4)
+    with pytest.raises(WorkbenchError, match=r"unused is never called.*skip=unused"):
+        WeightOnly(method="gptq").run(model, context())

@@ -12,11 +12,6 @@ if TYPE_CHECKING:
 SHRINKS = [1 - 0.02 * index for index in range(36)]  # shares of the full range that the search tries
 
 
-def grid(weight: Tensor, *, bits: int, group_size: int | None, symmetric: bool, search: bool) -> tuple[Tensor, Tensor]:
-    """Return scales and zero points, both (outputs, groups) float32; zero points are whole numbers."""
-    return of_groups(_grid.grouped(weight, group_size), bits=bits, symmetric=symmetric, search=search)
-
-
 def of_groups(groups: Tensor, *, bits: int, symmetric: bool, search: bool) -> tuple[Tensor, Tensor]:
     """Return scales and zero points of groups (…, size)."""
     import torch

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from workbench.compress import _precision
@@ -22,7 +24,9 @@ class WeightOnly(Step):
     """
 
     title = "Weights in 8, 4, 3 or 2 bits"
-    source = "rtn: Jacob et al., arXiv 1712.05877, eq. 1, per group"
+    source = (
+        "rtn: Jacob et al., arXiv 1712.05877, eq. 1, per group; gptq: Frantar et al., arXiv 2210.17323, algorithm 1"
+    )
     precision = True
 
     bits: Literal[8, 4, 3, 2] = param(4, help="Width of a stored weight", unit="bits")
@@ -30,6 +34,14 @@ class WeightOnly(Step):
         32, help="Input weights that share a scale; none = all of an output channel", unit="weights"
     )
     symmetric: bool = param(True, help="Levels lie around zero; else each group stores a zero point too")
+    method: Literal["rtn", "gptq"] = param(
+        "rtn", help="rtn rounds to nearest; gptq lets later inputs make up for each rounding, on calibration examples"
+    )
+    act_order: bool = param(False, help="gptq: round the inputs with the largest activations first")
+    damping: float = param(0.01, help="gptq: added to the Hessian's diagonal, over its mean", ge=1e-6, le=1.0)
+    num_calibration: int | None = param(
+        None, help="gptq: calibration examples to use; none = all", unit="examples", ge=1, le=1_000_000
+    )
     search_range: bool = param(False, help="Narrow each group's range to where the squared error is least")
     skip: list[str] = param([], help="Layers that stay float32")
 
@@ -51,11 +63,11 @@ class WeightOnly(Step):
             _check(name, model.get_submodule(name), weight)
         for index, (name, weight) in enumerate(chosen):
             ctx.say(name, done=index, total=len(chosen), unit="layers")
-            ctx.quantize(name, self._on_grid(weight))
+            ctx.quantize(name, self._on_grid(weight, partial(self._hessian, model, name, ctx)))
         return model
 
     def describe(self) -> str:
-        return f"int{self.bits} weights"
+        return f"int{self.bits} {self.method}"
 
     def _how(self) -> Quantization:
         return Quantization(
@@ -63,17 +75,25 @@ class WeightOnly(Step):
             bits=self.bits, group_size=self.group_size, symmetric=self.symmetric,
         )  # fmt: skip
 
-    def _on_grid(self, weight: Tensor) -> Quantization:
+    def _on_grid(self, weight: Tensor, hessian: Callable[[], Tensor]) -> Quantization:
         """Return how the weight is stored, which then lies exactly there."""
-        from workbench.compress import _grid, _rtn
+        from workbench.compress import _gptq, _grid, _rtn
 
         how, given = self._how(), weight.detach()
-        scales, zeros = _rtn.grid(
-            given, bits=self.bits, group_size=self.group_size, symmetric=self.symmetric, search=self.search_range
-        )
-        wide = [_grid.spread(each, given, self.group_size) for each in (scales, zeros)]
-        integers = _grid.rounded(given, wide[0], wide[1], self.bits)
+        ranges = partial(_rtn.of_groups, bits=self.bits, symmetric=self.symmetric, search=self.search_range)
+        if self.method == "gptq":
+            order = _gptq.Order(self.group_size, self.act_order, self.damping)
+            integers, scales, zeros = _gptq.solve(given, hessian(), ranges, bits=self.bits, order=order)
+        else:
+            scales, zeros = ranges(_grid.grouped(given, self.group_size))
+            wide = [_grid.spread(each, given, self.group_size) for each in (scales, zeros)]
+            integers = _grid.rounded(given, wide[0], wide[1], self.bits)
         return replace(how, grid=_grid.place(weight, integers, scales, zeros, how))
+
+    def _hessian(self, model: nn.Module, name: str, ctx: Context) -> Tensor:
+        from workbench.compress import _layer_inputs
+
+        return _layer_inputs.second_moment(model, name, ctx, num_examples=self.num_calibration)
 
     def _with_bytes(self, layer: Layer) -> Layer:
         if layer.precision != f"int{self.bits}":
