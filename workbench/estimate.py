@@ -18,7 +18,11 @@ SCALE_BYTES = {
     "int8 static": 13,
 }  # per output channel: scale and zero point (static: the bias's too)
 NODE_BYTES = {"bfloat16": (0, 800), "int8 dynamic": (550, 1050), "int8 static": (800, 1900)}  # per layer, graph only
-PACKED_NODE_BYTES = {"onnx": (100, 400)}  # the same, of packed integer weights
+PACKED_NODE_BYTES = {"onnx": (100, 400)}  # the same, of packed integer weights; a .pt2 holds the unpacking as well:
+UNPACKING_BYTES = {"int8": (1200, 3300), "int4": (4500, 6500), "int3": (8000, 10200), "int2": (4500, 6500)}
+UNPACKING_READS = {"int8": (5, 40), "int4": (10, 80), "int3": (20, 180), "int2": (8, 70)}  # of the widened weight
+ZERO_POINTS = ", zero points"  # at the end of a card's precision
+ZERO_POINT_BYTES = {"int8": (2700, 3300), "int4": (5800, 6800), "int3": (9600, 10800), "int2": (5800, 6800)}
 ZEROS = (
     "unstructured zeros change neither bytes nor milliseconds: a dense file stores each zero at full width and a dense "
     "kernel multiplies by it; only nonzero_params falls (remove channels, or choose a format that codes zeros)"
@@ -37,12 +41,13 @@ class _FormatFigures:
     folds_batch_norm: bool = (
         False  # into the convolution before it, which gets a bias; else running statistics are kept
     )
+    unpacks: bool = False  # packed weights are widened by operations of the graph at each call, not by the kernel
     copies: float = 2.0  # resident bytes for one byte of artifact
 
 
 FIGURES = {
     "onnx": _FormatFigures((230, 800), (0, 400), (0.2, 2.0), 76_000_000, folds_batch_norm=True),
-    "pt2": _FormatFigures((3900, 7400), (0, 1500), (4.0, 55.0), 345_000_000),
+    "pt2": _FormatFigures((3900, 7400), (0, 1500), (4.0, 55.0), 345_000_000, unpacks=True),
     "hugging_face": _FormatFigures((130, 450), (0, 900), (4.0, 60.0), 450_000_000),
 }
 
@@ -65,16 +70,25 @@ def artifact_band(card: ModelCard, format_name: str) -> tuple[int, int] | None:
         return None
     folded = len(_batch_norms(card)) if figures.folds_batch_norm else 0
     num_cast = sum(layer.precision != "float32" and layer.kind != "norm" for layer in card.layers)
-    is_packed = any(layer.packed_bytes for layer in card.layers)
-    nodes = PACKED_NODE_BYTES if is_packed else NODE_BYTES
     exact = dense_bytes(card, format_name) + _scale_bytes(card)
     low, high = (
         exact + fixed + each * (len(card.layers) - folded) + node * num_cast
-        for fixed, each, node in zip(
-            figures.fixed_bytes, figures.layer_bytes, nodes.get(format_name if is_packed else card.precision, (0, 0))
-        )
+        for fixed, each, node in zip(figures.fixed_bytes, figures.layer_bytes, _node_bytes(card, format_name))
     )
     return round(low), round(high)
+
+
+def _node_bytes(card: ModelCard, format_name: str) -> tuple[int, int]:
+    """Return (fewest, most) bytes that a layer's graph gains by its precision."""
+    packed = next((layer.precision for layer in card.layers if layer.packed_bytes), None)
+    if packed is None:
+        return NODE_BYTES.get(card.precision, (0, 0))
+    if format_name != "pt2":
+        return PACKED_NODE_BYTES.get(format_name, (0, 0))
+    (low, high), zeros = UNPACKING_BYTES[packed], (0, 0)
+    if card.precision.endswith(ZERO_POINTS):
+        zeros = ZERO_POINT_BYTES[packed]
+    return low + zeros[0], high + zeros[1]
 
 
 def dense_bytes(card: ModelCard, format_name: str) -> int:
@@ -165,6 +179,10 @@ def _latency_ms(card: ModelCard, figures: _FormatFigures, ceilings: Mapping[str,
         best += operations / (ceilings[f"{precision}_gflops"] * 1e9)
         reading = _layer_bytes(layer) / (ceilings["read_gb_per_s"] * 1e9) if layer.macs else 0.0
         worst += max(operations / (ceilings[f"{precision}_row_gflops"] * 1e9), reading)
+        if figures.unpacks and layer.packed_bytes:
+            widened = layer.num_weights * WIDTHS["float32"] / (ceilings["read_gb_per_s"] * 1e9)
+            fewest, most = UNPACKING_READS[layer.precision]
+            best, worst = best + fewest * widened, worst + most * widened
     call, num_layers = ceilings["call_us"] * 1e-6, len(_computing(card))
     num_cast = sum(layer.precision != "float32" for layer in _computing(card))  # at worst a cast on either side
     low = call * (1 + num_layers * figures.layer_calls[0])

@@ -27,7 +27,7 @@ MODELS: dict[str, Any] = {
         {"use": "magnitude_prune", "sparsity": 0.1},
     ),
 }
-HOLDS = {"onnx": (8, 4, 2)}  # format → bits
+HOLDS = ("onnx", "pt2")
 
 
 def run_of(model: str, format_name: str, store: Store, **options: Any) -> Run:
@@ -107,8 +107,6 @@ def test_int4_halves_int8_up_to_the_scales(format_name: str, model: str, shared_
     }
     scales = sizes[4] * 4 // 20  # of each block's 16 + 4 bytes
     assert sizes[8] / 2 < sizes[4] < sizes[8] / 2 + scales
-    on_disk = {bits: run.get("artifact_bytes").value for bits, run in runs.items()}  # type: ignore[union-attr]
-    assert on_disk[8] - on_disk[4] == pytest.approx(sizes[8] - sizes[4], abs=300)  # lengths and numbers of the graph
 
 
 @pytest.mark.parametrize(
@@ -125,6 +123,13 @@ def test_the_file_answers_as_the_rounded_model_in_memory_and_opens_for_a_strange
     assert saved.card["precision"]["simulated"] is False
     ended = open_as_a_stranger(saved)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_an_onnx_file_shrinks_by_the_bytes_that_packing_saves(shared_store: Store) -> None:
+    runs = {bits: run_of("lenet", "onnx", shared_store, bits=bits) for bits in (8, 4)}
+    packed = {bits: sum(each.num_bytes for each in stored(run).values()) for bits, run in runs.items()}
+    on_disk = {bits: run.get("artifact_bytes").value for bits, run in runs.items()}  # type: ignore[union-attr]
+    assert on_disk[8] - on_disk[4] == pytest.approx(packed[8] - packed[4], abs=300)  # numbers in the graph
 
 
 def test_onnx_computes_with_the_packed_weights(shared_store: Store) -> None:
@@ -149,3 +154,44 @@ def test_onnx_says_that_it_has_no_kernel_for_three_bits() -> None:
     job = Job.from_json({"model": "lenet_300_100", "data": "digits", "steps": [{"use": "weight_only", "bits": 3}],
                          "format": "onnx", "metrics": ["size"]})  # fmt: skip
     assert any("none for 3" in reason for reason in job.why_not(model_card(job)))
+
+
+@pytest.mark.parametrize("zeros", [{}, {"symmetric": False}, {"symmetric": False, "float_zeros": True}])
+@pytest.mark.parametrize("group_size", [16, 32, 256, None])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_torch_widens_to_the_very_weights(bits: int, group_size: int | None, zeros: dict[str, bool]) -> None:
+    import torch
+
+    from workbench.formats._packed_linear import PackedLinear
+
+    asked = how(bits, group_size, **zeros)
+    found = PackedLinear(torch.nn.Linear(70, 5), asked).widened()
+    assert np.array_equal(found.numpy(), _packed.stored(_packed.pack(asked)).values)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_three_bits_lie_eight_to_three_bytes_in_a_pt2_and_open_for_a_stranger(model: str, shared_store: Store) -> None:
+    run = run_of(model, "pt2", shared_store, bits=3, symmetric=False)
+    weights = [each for each in stored(run).values() if each.dtype == "int3"]
+    assert len(weights) >= 3
+    for weight in weights:
+        outputs, inputs = weight.values.shape
+        blocks = weight.num_bytes / outputs
+        assert inputs * 3 / 8 < blocks <= (inputs + 31) * 3 / 8 + -(-inputs // 16) * (4 + 3 / 8) + 1
+    saved = read(Path(run.folder) / "artifact")
+    assert saved.card["precision"]["weights"].startswith("int3") and saved.card["probe"]["gap_to_torch"] < 1e-5
+    ended = open_as_a_stranger(saved)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_pt2_says_which_layer_it_can_not_pack() -> None:
+    import torch
+
+    from workbench.errors import WorkbenchError
+    from workbench.formats import _packed_linear
+
+    class Own(torch.nn.Linear):
+        pass
+
+    with pytest.raises(WorkbenchError, match=r"0 is a Own.*skip=0"):
+        _packed_linear.replace(torch.nn.Sequential(Own(70, 5)), {"0": how(4, 32)})

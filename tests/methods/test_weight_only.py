@@ -135,6 +135,7 @@ def test_the_card_says_bits_and_group() -> None:
     card = card_of(perceptron())
     assert WeightOnly().preview(card).precision == "int4 weights, group 32"
     assert WeightOnly(bits=2, group_size=None).preview(card).precision == "int2 weights, per channel"
+    assert WeightOnly(symmetric=False).preview(card).precision == "int4 weights, group 32, zero points"
     assert any("already" in reason for reason in WeightOnly().why_not(WeightOnly().preview(card)))
 
 

@@ -50,7 +50,7 @@ class WeightOnly(Step):
 
     def preview(self, card: ModelCard) -> ModelCard:
         group = f"group {self.group_size}" if self.group_size else "per channel"
-        model = f"int{self.bits} weights, {group}"
+        model = f"int{self.bits} weights, {group}{'' if self.symmetric else ', zero points'}"
         after = _precision.preview(card, ["linear"], self.skip, layer=f"int{self.bits}", model=model)
         return after.with_layers(tuple(map(self._with_bytes, after.layers)))
 

@@ -12,9 +12,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def of_tensors(tensors: Mapping[str, Tensor], *, simulated: bool = False) -> dict[str, Any]:
-    """Summarise the floating tensors of a state: parameters, and buffers such as running means."""
-    rows = [
+def of_tensors(
+    tensors: Mapping[str, Tensor], *, packed: Mapping[str, StoredWeight] | None = None, simulated: bool = False
+) -> dict[str, Any]:
+    """Summarise the floating tensors of a state: parameters, and buffers such as running means.
+
+    `packed` holds the layers whose integers are packed (None = there are none): all else of them but a bias is no parameter.
+    """
+    whole = packed or {}
+    rows: list[tuple[str, int, int, float, int]] = [
         (
             _dtype(tensor),
             tensor.numel(),
@@ -22,10 +28,11 @@ def of_tensors(tensors: Mapping[str, Tensor], *, simulated: bool = False) -> dic
             tensor.element_size(),
             tensor.ndim,
         )
-        for tensor in tensors.values()
-        if tensor.is_floating_point()
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and not (name.rpartition(".")[0] in whole and not name.endswith(".bias"))
     ]
-    return summary(rows, activations="", simulated=simulated)
+    rows = [*rows, *map(row, whole.values())]
+    return summary(rows, activations="float32" if whole else "", simulated=simulated)
 
 
 def weights_of(tensors: Mapping[str, Tensor]) -> dict[str, StoredWeight]:
