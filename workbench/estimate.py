@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench.nouns import Cost, Layer, ModelCard
 
-WIDTHS = {"float32": 4, "bfloat16": 2, "int8": 1}  # bytes of one weight
+WIDTHS = {"float32": 4, "bfloat16": 2, "int8": 1, "int4": 1 / 2, "int3": 3 / 8, "int2": 1 / 4}  # bytes of one weight
 CODED_FLOAT_BITS = 27  # the mantissas of trained floats are noise, their exponents are not
 SCALE_BYTES = {
     "int8 dynamic": 5,
@@ -21,6 +21,11 @@ SCALE_BYTES = {
 }  # per output channel: scale and zero point (static: the bias's too)
 NODE_BYTES = {"bfloat16": (0, 800), "int8 dynamic": (550, 1050), "int8 static": (800, 1900)}  # per layer, graph only
 CODED = "coded zeros cost their position and no value; a dense kernel still multiplies by them once they are decoded"
+PACKED_NODE_BYTES = {"onnx": (100, 400)}  # the same, of packed integer weights; a .pt2 holds the unpacking as well:
+UNPACKING_BYTES = {"int8": (1200, 3300), "int4": (4500, 6500), "int3": (8000, 10200), "int2": (4500, 6500)}
+UNPACKING_READS = {"int8": (5, 40), "int4": (10, 80), "int3": (20, 180), "int2": (8, 70)}  # of the widened weight
+ZERO_POINTS = ", zero points"  # at the end of a card's precision
+ZERO_POINT_BYTES = {"int8": (2700, 3300), "int4": (5800, 6800), "int3": (9600, 10800), "int2": (5800, 6800)}
 ZEROS = (
     "unstructured zeros change neither bytes nor milliseconds: a dense file stores each zero at full width and a dense "
     "kernel multiplies by it; only nonzero_params falls (remove channels, or choose a format that codes zeros)"
@@ -39,13 +44,14 @@ class _FormatFigures:
     folds_batch_norm: bool = (
         False  # into the convolution before it, which gets a bias; else running statistics are kept
     )
+    unpacks: bool = False  # packed weights are widened by operations of the graph at each call, not by the kernel
     copies: float = 2.0  # resident bytes for one byte of artifact
 
 
 FIGURES = {
     "onnx": _FormatFigures((230, 800), (0, 400), (0.2, 2.0), 76_000_000, folds_batch_norm=True),
     "openvino": _FormatFigures((2500, 6500), (0, 12_000), (0.2, 2.0), 110_000_000, folds_batch_norm=True),
-    "pt2": _FormatFigures((3900, 7400), (0, 1500), (4.0, 55.0), 345_000_000),
+    "pt2": _FormatFigures((3900, 7400), (0, 1500), (4.0, 55.0), 345_000_000, unpacks=True),
     "hugging_face": _FormatFigures((130, 450), (0, 900), (4.0, 60.0), 450_000_000),
 }
 
@@ -73,21 +79,34 @@ def artifact_band(card: ModelCard, format_name: str) -> tuple[int, int] | None:
     exact = dense_bytes(card, format_name) + _scale_bytes(card)
     low, high = (
         exact + fixed + each * (len(card.layers) - folded) + node * num_cast
-        for fixed, each, node in zip(figures.fixed_bytes, figures.layer_bytes, NODE_BYTES.get(card.precision, (0, 0)))
+        for fixed, each, node in zip(figures.fixed_bytes, figures.layer_bytes, _node_bytes(card, format_name))
     )
     return round(low), round(high)
+
+
+def _node_bytes(card: ModelCard, format_name: str) -> tuple[int, int]:
+    """Return (fewest, most) bytes that a layer's graph gains by its precision."""
+    packed = next((layer.precision for layer in card.layers if layer.packed_bytes), None)
+    if packed is None:
+        return NODE_BYTES.get(card.precision, (0, 0))
+    if format_name != "pt2":
+        return PACKED_NODE_BYTES.get(format_name, (0, 0))
+    (low, high), zeros = UNPACKING_BYTES[packed], (0, 0)
+    if card.precision.endswith(ZERO_POINTS):
+        zeros = ZERO_POINT_BYTES[packed]
+    return low + zeros[0], high + zeros[1]
 
 
 def dense_bytes(card: ModelCard, format_name: str) -> int:
     """Return the exact bytes of all numbers of the model at the width they are stored with, zeros included."""
     outside = card.num_params - sum(layer.num_params for layer in card.layers)
-    parameters = outside * WIDTHS["float32"] + sum(_layer_bytes(layer) for layer in card.layers)
+    parameters = round(outside * WIDTHS["float32"] + sum(_layer_bytes(layer) for layer in card.layers))
     figures = FIGURES.get(format_name)
     if figures is None:
         return parameters
     if figures.folds_batch_norm:  # scale and shift go, a bias comes
-        return parameters - sum(layer.weight_shape[0] * WIDTHS["float32"] for layer in _batch_norms(card))
-    return parameters + sum(2 * layer.weight_shape[0] * WIDTHS[_dtype(layer)] for layer in _batch_norms(card))
+        return parameters - sum(layer.weight_shape[0] * int(WIDTHS["float32"]) for layer in _batch_norms(card))
+    return parameters + sum(2 * layer.weight_shape[0] * int(WIDTHS[_dtype(layer)]) for layer in _batch_norms(card))
 
 
 def _batch_norms(card: ModelCard) -> list[Layer]:
@@ -139,11 +158,11 @@ def _computing(card: ModelCard) -> list[Layer]:
     return [layer for layer in card.layers if layer.kind != "norm"]
 
 
-def _layer_bytes(layer: Layer) -> int:
-    """Weights at their stored width; int8 layers keep 4-byte biases, bfloat16 layers have 2-byte ones."""
+def _layer_bytes(layer: Layer) -> float:
+    """Weights at their stored width; integer layers keep 4-byte biases, bfloat16 layers have 2-byte ones."""
     width = WIDTHS[_dtype(layer)]
     biases = layer.num_params - layer.num_weights
-    return layer.num_weights * width + biases * (WIDTHS["float32"] if layer.precision == "int8" else width)
+    return layer.num_weights * width + biases * (WIDTHS["float32"] if layer.precision.startswith("int") else width)
 
 
 def _dtype(layer: Layer) -> str:
@@ -163,7 +182,11 @@ def _coded_band(card: ModelCard) -> tuple[int, int]:
     return round(0.6 * total / 8), round(1.1 * total / 8 + 500 + 200 * len(card.layers))
 
 
-def _scale_bytes(card: ModelCard) -> int:
+def _scale_bytes(card: ModelCard) -> float:
+    """Return what stands beside the integers: scales, zero points, and the padding of packed weights to whole blocks."""
+    packed = [layer for layer in card.layers if layer.packed_bytes]
+    if packed:
+        return sum(layer.packed_bytes - layer.num_weights * WIDTHS[layer.precision] for layer in packed)
     per_channel = SCALE_BYTES.get(card.precision, 0)
     return per_channel * sum(layer.weight_shape[0] for layer in card.layers if layer.precision == "int8")
 
@@ -173,9 +196,14 @@ def _latency_ms(card: ModelCard, figures: _FormatFigures, ceilings: Mapping[str,
     best = worst = 0.0
     for layer in card.layers:
         operations = 2 * (layer.macs or 0)
-        best += operations / (ceilings[f"{_dtype(layer)}_gflops"] * 1e9)
+        precision = "float32" if layer.packed_bytes else _dtype(layer)  # packed weights are widened before the product
+        best += operations / (ceilings[f"{precision}_gflops"] * 1e9)
         reading = _layer_bytes(layer) / (ceilings["read_gb_per_s"] * 1e9) if layer.macs else 0.0
-        worst += max(operations / (ceilings[f"{_dtype(layer)}_row_gflops"] * 1e9), reading)
+        worst += max(operations / (ceilings[f"{precision}_row_gflops"] * 1e9), reading)
+        if figures.unpacks and layer.packed_bytes:
+            widened = layer.num_weights * WIDTHS["float32"] / (ceilings["read_gb_per_s"] * 1e9)
+            fewest, most = UNPACKING_READS[layer.precision]
+            best, worst = best + fewest * widened, worst + most * widened
     call, num_layers = ceilings["call_us"] * 1e-6, len(_computing(card))
     num_cast = sum(_dtype(layer) != "float32" for layer in _computing(card))  # at worst a cast on either side
     low = call * (1 + num_layers * figures.layer_calls[0])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import numpy as np
 
+BLOCKS = (16, 32, 64, 128, 256)  # weights per scale that kernels of packed weights know
 SCHEMA = 1  # of job, run, event and card records
 
 Status = Literal["planned", "running", "done", "failed", "cancelled", "lost"]
@@ -41,6 +42,9 @@ class Layer:
     macs: int | None = None  # multiply-accumulates for one example; None = not known before a run
     density: float = 1.0  # share of weights that are not zero
     precision: str = "float32"
+    packed_bytes: int = (
+        0  # of weights packed below a byte or in groups, scales and zero points included; 0 = not packed
+    )
     prunable: bool = True  # steps leave biases, norms, embeddings (and what a model excepts) alone
 
     @property
@@ -61,7 +65,7 @@ class ModelCard:
     outputs: tuple[TensorSpec, ...]
     layers: tuple[Layer, ...]
     num_params: int
-    precision: str = "float32"  # float32 | bfloat16 | int8 dynamic | int8 static | codebook
+    precision: str = "float32"  # float32 | bfloat16 | int8 dynamic | int8 static | codebook | "int4 weights, group 32"
     licence: str = ""
     source: str = ""
     library: str = "torch"  # "transformers" when save_pretrained applies
@@ -123,16 +127,49 @@ class Splits:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Where a layer's weights lie exactly: weight = (integer − zero) · scale in float32, with one scale per group."""
+
+    integers: np.ndarray  # uint8 (outputs, inputs), each below 2 ** bits
+    scales: np.ndarray  # float32 (outputs, groups)
+    zeros: np.ndarray  # (outputs, groups), uint8; or float32, for zero points that lie between integers
+
+
+@dataclass(frozen=True)
 class Quantization:
     """How one layer's numbers are to be stored. Written by a step, lowered by a format's own library."""
 
-    scheme: Literal["dynamic", "static", "cast", "codebook"]
-    weights: str  # dtype of stored weights: int8, bfloat16, codebook16 (of 16 shared values, zero not counted)
-    activations: str  # dtype while running: int8, uint8, bfloat16
+    scheme: Literal["dynamic", "static", "cast", "codebook", "weight_only"]
+    weights: str  # dtype of stored weights: int8, bfloat16, int4, codebook16 (of 16 shared values, zero not counted)
+    activations: str  # dtype while running: int8, uint8, bfloat16, float32
     granularity: Literal["tensor", "channel"] = "tensor"
     calibration: str = ""  # range estimator for static schemes: minmax | percentile | entropy
     num_calibration: int = 0  # examples
     kind: str = ""  # of the layer: linear | conv
+    bits: int = 8  # this and what follows: of weight_only schemes
+    group_size: int | None = None  # input weights that share a scale; None = all of an output channel
+    symmetric: bool = True  # the zero point is always 2 ** (bits − 1), and not stored
+    float_zeros: bool = False  # zero points are float32, not integers of the grid
+    grid: Grid | None = field(default=None, compare=False, repr=False)  # never None in weight_only schemes of a run
+
+    def block(self, num_inputs: int) -> int:
+        """Return how many weights share one *stored* scale: a power of two in the group that makes the fewest bytes.
+
+        Files are padded to whole blocks, so a group that is much longer than what is left is stored as several.
+        """
+        return min(
+            (size for size in BLOCKS if size <= (self.group_size or BLOCKS[-1])),
+            key=lambda size: (self._row_bytes(num_inputs, size), -size),
+        )
+
+    def packed_bytes(self, num_outputs: int, num_inputs: int) -> int:
+        """Return the bytes of a packed weight matrix with its scales and zero points."""
+        return num_outputs * self._row_bytes(num_inputs, self.block(num_inputs))
+
+    def _row_bytes(self, num_inputs: int, size: int) -> int:
+        num_blocks = -(-num_inputs // size)
+        zeros = 0 if self.symmetric else num_blocks * 4 if self.float_zeros else -(-num_blocks * self.bits // 8)
+        return num_blocks * (size * self.bits // 8 + 4) + zeros
 
 
 @dataclass(frozen=True)

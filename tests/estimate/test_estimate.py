@@ -29,8 +29,19 @@ def last(*steps: object, model: object = WHOLE, format: str = "onnx", **ceilings
 
 @pytest.mark.parametrize(
     ("steps", "format"),
-    [([], "onnx"), (["int8_dynamic"], "onnx"), (["int8_static"], "onnx"), ([], "pt2"), (["bfloat16"], "pt2")],
-    ids=["onnx", "dynamic", "static", "pt2", "bf16"],
+    [
+        ([], "onnx"),
+        (["int8_dynamic"], "onnx"),
+        (["int8_static"], "onnx"),
+        ([], "pt2"),
+        (["bfloat16"], "pt2"),
+        (["weight_only"], "onnx"),
+        ([{"use": "weight_only", "bits": 2, "symmetric": False}], "onnx"),
+        (["weight_only"], "pt2"),
+        ([{"use": "weight_only", "bits": 3, "symmetric": False}], "pt2"),
+        ([{"use": "weight_only", "bits": 8, "group_size": None}], "pt2"),
+    ],
+    ids=["onnx", "dynamic", "static", "pt2", "bf16", "int4", "int2", "int4 pt2", "int3 pt2", "int8 pt2"],
 )
 def test_measured_bytes_lie_in_the_estimated_band(shared_store, steps: list[str], format: str) -> None:  # noqa: ANN001
     job = small_job(model=WHOLE, steps=[{"use": "train", "epochs": 1}, *steps], format=format)
@@ -115,6 +126,15 @@ def test_skipped_layers_keep_their_width() -> None:
     all_layers = dense_bytes(cards("int8_dynamic")[-1], "onnx")
     but_one = dense_bytes(cards({"use": "int8_dynamic", "skip": ["fc1"]})[-1], "onnx")
     assert but_one - all_layers == 3 * 64 * 300
+
+
+def test_unpacking_at_each_call_makes_a_pt2_slower_than_float_and_onnx_does_it_in_its_kernel() -> None:
+    large = {"use": "lenet_300_100", "hidden_1": 4096, "hidden_2": 4096}
+    pt2, plain = (last(*steps, model=large, format="pt2") for steps in (["weight_only"], []))
+    assert pt2.latency_ms_low > 2 * plain.latency_ms_low
+    assert pt2.latency_ms_high > 2 * plain.latency_ms_high
+    onnx, plain = (last(*steps, model=large) for steps in (["weight_only"], []))
+    assert onnx.latency_ms_low == pytest.approx(plain.latency_ms_low)
 
 
 def test_a_job_of_unknown_operations_has_no_latency() -> None:

@@ -22,7 +22,9 @@ class IdxImages(Data):
     source = "LeCun, Cortes & Burges, the MNIST database; the format is described beside it"
 
     folder: str = param(..., help="Folder with the four files, plain or .gz")
-    num_train: int | None = param(None, help="Use the first so many of train; none = all", unit="images", ge=20, le=10_000_000)
+    num_train: int | None = param(
+        None, help="Use the first so many of train; none = all", unit="images", ge=20, le=10_000_000
+    )
     split_seed: int = param(0, help="Seed of what is cut out of train", ge=0, le=2**31 - 1)
 
     @classmethod

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 WEIGHT = ".weight"
 TURNED = "_Transposed"  # as ONNX Runtime's quantizer marks weights that it turns for a MatMul
 INTEGERS = "_quantized"
+PACKED = "_packed"  # as `_onnx_packed` marks integers of a few bits
 WEIGHTED_OPS = ("MatMul", "Gemm", "Conv")
 
 
@@ -76,13 +77,15 @@ def scopes_of(node: Any) -> Iterator[str]:
 
 def layer_of(tensor: str) -> str:
     """Return the layer whose weight a tensor is, by its name."""
-    return tensor.removesuffix(INTEGERS).removesuffix(TURNED).removesuffix(WEIGHT)
+    return tensor.removesuffix(PACKED).removesuffix(INTEGERS).removesuffix(TURNED).removesuffix(WEIGHT)
 
 
 def stored(path: Path) -> dict[str, StoredWeight]:
     """Return every weight in the file; integers are multiplied by their scales."""
     import onnx
     from onnx import numpy_helper
+
+    from workbench.formats import _onnx_packed
 
     graph = onnx.load(str(path)).graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
@@ -91,7 +94,7 @@ def stored(path: Path) -> dict[str, StoredWeight]:
         for node in graph.node
         if node.op_type == "DequantizeLinear"
     }
-    found = {}
+    found = {layer_of(name): weight for name, weight in _onnx_packed.stored(graph).items()}
     for name, tensor in tensors.items():
         base = name.removesuffix(INTEGERS)
         if not base.removesuffix(TURNED).endswith(WEIGHT):

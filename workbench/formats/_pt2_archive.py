@@ -5,7 +5,9 @@ PyTorch's reader needs torch.export, which takes seconds to import, and builds t
 
 from __future__ import annotations
 
+import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,45 @@ import numpy as np
 import orjson
 
 from workbench.errors import ArtifactError
+from workbench.formats import _packed
 from workbench.nouns import StoredWeight
 
 TABLE = "data/weights/model_weights_config.json"
-DTYPES = {6: "float16", 7: "float32", 8: "float64", 13: "bfloat16"}  # torch._export.serde.schema.ScalarType
+DTYPES = {1: "uint8", 6: "float16", 7: "float32", 8: "float64", 13: "bfloat16"}  # torch._export.serde.schema.ScalarType
+
+
+INTEGERS = re.compile(r"(.+)\.int(\d)_of_(\d+)")  # of a layer: bits and inputs, as `_packed_linear` marks them
 
 
 def stored(path: Path) -> dict[str, StoredWeight]:
     """Return the weight of every layer in the program's state."""
+    tensors = _tensors(path)
+    plain = {
+        _layer(name): StoredWeight(_as_float32(array, dtype), dtype, array.nbytes)
+        for name, (array, dtype) in tensors.items()
+        if name.endswith(".weight")
+    }
+    return plain | _packed_of(tensors)
+
+
+def packed(path: Path) -> dict[str, StoredWeight]:
+    """Return the same of the layers whose integers are packed."""
+    return _packed_of(_tensors(path))
+
+
+def _packed_of(tensors: Mapping[str, tuple[np.ndarray, str]]) -> dict[str, StoredWeight]:
+    found = {}
+    for name, (integers, _) in tensors.items():
+        if match := INTEGERS.fullmatch(name):
+            layer, bits, num_inputs = match[1], int(match[2]), int(match[3])
+            scales, zeros = (tensors.get(f"{layer}.{each}", (None, ""))[0] for each in ("scales", "zeros"))
+            assert scales is not None, "every packed layer has scales"
+            found[layer] = _packed.stored(_packed.Packed(bits, num_inputs, integers, scales, zeros))
+    return found
+
+
+def _tensors(path: Path) -> dict[str, tuple[np.ndarray, str]]:
+    """Return weights, and what packed layers hold, by name: arrays and their dtypes (bfloat16 as uint16)."""
     with zipfile.ZipFile(path) as archive:
         table = next((name for name in archive.namelist() if name.endswith(TABLE)), None)
         if table is None:
@@ -30,13 +63,12 @@ def stored(path: Path) -> dict[str, StoredWeight]:
             name: about for name, about in orjson.loads(archive.read(table))["config"].items() if _is_weight(name)
         }
         return {
-            _layer(name): _weight(archive.read(f"{folder}/{about['path_name']}"), name, about)
-            for name, about in tensors.items()
+            name: _array(archive.read(f"{folder}/{about['path_name']}"), name, about) for name, about in tensors.items()
         }
 
 
 def _is_weight(name: str) -> bool:
-    return name.endswith(".weight")
+    return name.endswith((".weight", ".scales", ".zeros")) or INTEGERS.fullmatch(name) is not None
 
 
 def _layer(name: str) -> str:
@@ -44,7 +76,7 @@ def _layer(name: str) -> str:
     return name.removesuffix(".weight").removeprefix("in_bfloat16.").removesuffix(".in_float32")
 
 
-def _weight(raw: bytes, name: str, about: dict[str, Any]) -> StoredWeight:
+def _array(raw: bytes, name: str, about: dict[str, Any]) -> tuple[np.ndarray, str]:
     meta = about["tensor_meta"]
     dtype = DTYPES.get(meta["dtype"]) if not about["use_pickle"] else None
     if dtype is None:
@@ -53,7 +85,7 @@ def _weight(raw: bytes, name: str, about: dict[str, Any]) -> StoredWeight:
     sizes, strides = ([each["as_int"] for each in meta[key]] for key in ("sizes", "strides"))
     first = flat[meta["storage_offset"]["as_int"] :]
     array = np.lib.stride_tricks.as_strided(first, sizes, [stride * flat.itemsize for stride in strides])
-    return StoredWeight(_as_float32(array, dtype), dtype, array.nbytes)
+    return array, dtype
 
 
 def _as_float32(array: np.ndarray, dtype: str) -> np.ndarray:

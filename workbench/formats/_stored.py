@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.nouns import Quantization, StoredWeight
@@ -17,9 +17,15 @@ def is_simulated(quantization: Mapping[str, Quantization]) -> bool:
     return any(how.scheme == "codebook" for how in quantization.values())
 
 
-def of_tensors(tensors: Mapping[str, Tensor], *, simulated: bool = False) -> dict[str, Any]:
-    """Summarise the floating tensors of a state: parameters, and buffers such as running means."""
-    rows = [
+def of_tensors(
+    tensors: Mapping[str, Tensor], *, packed: Mapping[str, StoredWeight] | None = None, simulated: bool = False
+) -> dict[str, Any]:
+    """Summarise the floating tensors of a state: parameters, and buffers such as running means.
+
+    `packed` holds the layers whose integers are packed (None = there are none): all else of them but a bias is no parameter.
+    """
+    whole = packed or {}
+    rows: list[tuple[str, int, int, float, int]] = [
         (
             _dtype(tensor),
             tensor.numel(),
@@ -27,10 +33,11 @@ def of_tensors(tensors: Mapping[str, Tensor], *, simulated: bool = False) -> dic
             tensor.element_size(),
             tensor.ndim,
         )
-        for tensor in tensors.values()
-        if tensor.is_floating_point()
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and not (name.rpartition(".")[0] in whole and not name.endswith(".bias"))
     ]
-    return summary(rows, activations="", simulated=simulated)
+    rows = [*rows, *map(row, whole.values())]
+    return summary(rows, activations="float32" if whole else "", simulated=simulated)
 
 
 def weights_of(tensors: Mapping[str, Tensor]) -> dict[str, StoredWeight]:
@@ -44,11 +51,19 @@ def weights_of(tensors: Mapping[str, Tensor]) -> dict[str, StoredWeight]:
     }
 
 
+def row(weight: StoredWeight) -> tuple[str, int, int, float, int]:
+    """Return the row of `summary` for a packed weight, whose dtype `intB` has B bits."""
+    size, nonzero = weight.values.size, int((weight.values != 0).sum())
+    return weight.dtype, size, nonzero, int(weight.dtype.removeprefix("int")) / 8, 2
+
+
 def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def summary(rows: list[tuple[str, int, int, int, int]], *, activations: str, simulated: bool = False) -> dict[str, Any]:
+def summary(
+    rows: Sequence[tuple[str, int, int, float, int]], *, activations: str, simulated: bool = False
+) -> dict[str, Any]:
     """Summarise (dtype, count, non-zeros, bytes per element, rank) of each parameter tensor.
 
     `weights` names the dtypes of tensors of rank ≥ 2, most numbers first: "int8", or "int8 and float32".
@@ -64,5 +79,5 @@ def summary(rows: list[tuple[str, int, int, int, int]], *, activations: str, sim
         "simulated": simulated,
         "num_params": sum(row[1] for row in rows),
         "nonzero_params": sum(row[2] for row in rows),
-        "dense_bytes": sum(row[1] * row[3] for row in rows),
+        "dense_bytes": round(sum(row[1] * row[3] for row in rows)),
     }

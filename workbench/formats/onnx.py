@@ -1,4 +1,4 @@
-"""ONNX for ONNX Runtime: float32, and int8 made by ONNX Runtime's own quantizers."""
+"""ONNX for ONNX Runtime: float32, int8 made by ONNX Runtime's own quantizers, and packed integer weights."""
 
 from __future__ import annotations
 
@@ -44,28 +44,30 @@ sys.exit(gap > card["probe"]["tolerance"])
     def why_not(self, card: ModelCard) -> list[str]:
         if card.precision == "bfloat16":
             return ["ONNX Runtime has no bfloat16 kernels on CPUs; choose format pt2"]
+        if card.precision.startswith("int3"):
+            return ["ONNX Runtime's MatMulNBits has kernels for 2, 4 and 8 bits, none for 3"]
         return []
 
     def save(self, model: nn.Module, folder: Path, ctx: SaveContext) -> dict[str, Any]:
         """Export, then lower what the steps recorded; returns what was read back from the file."""
-        from workbench.formats import _onnx_graph, _onnx_int8, _stored
+        from workbench.formats import _onnx_graph, _stored
 
         path, simulated = folder / FILE, _stored.is_simulated(ctx.quantization)
         _onnx_graph.write(model, ctx.example, path, fold=not simulated)
         if ctx.quantization and not simulated:
-            _onnx_int8.lower(path, ctx)
+            _lower(path, ctx)
         _onnx_graph.strip(path)
         return _onnx_graph.stored(path, ctx.quantization)
 
     def lower_again(self, source: Path, folder: Path, ctx: SaveContext) -> bool:
         """Exporting takes eight times as long as lowering; weights are called after their layers, so it need not be repeated."""
-        from workbench.formats import _onnx_graph, _onnx_int8, _stored
+        from workbench.formats import _onnx_graph, _stored
 
         if _stored.is_simulated(ctx.quantization):
             return False
         for file in source.glob(f"{FILE}*"):
             shutil.copy(file, folder)
-        _onnx_int8.lower(folder / FILE, ctx)
+        _lower(folder / FILE, ctx)
         _onnx_graph.strip(folder / FILE)
         return True
 
@@ -86,3 +88,12 @@ sys.exit(gap > card["probe"]["tolerance"])
         from workbench.formats import _onnx_profile
 
         return _onnx_profile.layer_ms(folder / FILE, inputs)
+
+
+def _lower(path: Path, ctx: SaveContext) -> None:
+    from workbench.formats import _onnx_int8, _onnx_packed
+
+    if all(how.scheme == "weight_only" for how in ctx.quantization.values()):
+        _onnx_packed.lower(path, ctx.quantization)
+    else:
+        _onnx_int8.lower(path, ctx)

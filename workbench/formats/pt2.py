@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.formats import _export, _stored
-from workbench.nouns import ModelCard, StoredWeight
+from workbench.nouns import ModelCard, Quantization, StoredWeight
 from workbench.part import Format, SaveContext, Session
 
 if TYPE_CHECKING:
@@ -16,7 +18,10 @@ FILE = "model.pt2"
 
 
 class Pt2(Format):
-    """Keeps float32 and bfloat16 weights; the program runs in torch's eager kernels."""
+    """Keeps float32, bfloat16 and packed integer weights; the program runs in torch's eager kernels.
+
+    Packed weights are small on disk and in memory, and slower than float32 ones: each call widens them first.
+    """
 
     title = "torch.export (.pt2)"
     source = "torch.export, PyTorch 2"
@@ -39,20 +44,22 @@ sys.exit(gap > card["probe"]["tolerance"])
 '''
 
     def why_not(self, card: ModelCard) -> list[str]:
-        if card.precision.startswith("int8"):
+        if card.precision in ("int8 dynamic", "int8 static"):
             return [f"{card.precision} is not lowered to .pt2; choose format onnx"]
         return []
 
     def save(self, model: nn.Module, folder: Path, ctx: SaveContext) -> dict[str, Any]:
         import torch
 
+        from workbench.formats import _pt2_archive
+
         simulated = _stored.is_simulated(ctx.quantization)
         if ctx.quantization and not simulated:
-            model = _export.in_bfloat16(model, ctx.quantization)
+            model = _lowered(model, ctx.quantization)
         program = _export.export(model, ctx.example)
         _forget_sources(program)
         torch.export.save(program, str(folder / FILE))
-        return _stored.of_tensors(program.state_dict, simulated=simulated)
+        return _stored.of_tensors(program.state_dict, packed=_pt2_archive.packed(folder / FILE), simulated=simulated)
 
     def open(self, folder: Path, *, threads: int = 1) -> Session:
         import torch
@@ -71,6 +78,15 @@ sys.exit(gap > card["probe"]["tolerance"])
         from workbench.formats import _pt2_archive
 
         return _pt2_archive.stored(folder / FILE)
+
+
+def _lowered(model: nn.Module, quantization: Mapping[str, Quantization]) -> nn.Module:
+    """Return a module that stores its weights as recorded; packing leaves the given model as it is."""
+    from workbench.formats import _packed_linear
+
+    if all(how.scheme == "weight_only" for how in quantization.values()):
+        return _packed_linear.replace(copy.deepcopy(model), quantization)
+    return _export.in_bfloat16(model, quantization)
 
 
 def _forget_sources(program: Any) -> None:
