@@ -24,7 +24,8 @@ CODED = "coded zeros cost their position and no value; a dense kernel still mult
 PACKED_NODE_BYTES = {"onnx": (100, 400)}  # the same, of packed integer weights; a .pt2 holds the unpacking as well:
 UNPACKING_BYTES = {"int8": (1200, 3300), "int4": (4500, 6500), "int3": (8000, 10200), "int2": (4500, 6500)}
 UNPACKING_READS = {"int8": (5, 40), "int4": (10, 80), "int3": (20, 180), "int2": (8, 70)}  # of the widened weight
-ZERO_POINTS = ", zero points"  # at the end of a card's precision
+ZERO_POINTS, FLOAT_ZERO_POINTS = ", zero points", ", float zero points"  # at the end of a card's precision
+FLOAT_ZERO_POINT_BYTES = (1200, 1900)
 ZERO_POINT_BYTES = {"int8": (2700, 3300), "int4": (5800, 6800), "int3": (9600, 10800), "int2": (5800, 6800)}
 ZEROS = (
     "unstructured zeros change neither bytes nor milliseconds: a dense file stores each zero at full width and a dense "
@@ -94,6 +95,8 @@ def _node_bytes(card: ModelCard, format_name: str) -> tuple[int, int]:
     (low, high), zeros = UNPACKING_BYTES[packed], (0, 0)
     if card.precision.endswith(ZERO_POINTS):
         zeros = ZERO_POINT_BYTES[packed]
+    elif card.precision.endswith(FLOAT_ZERO_POINTS):
+        zeros = FLOAT_ZERO_POINT_BYTES
     return low + zeros[0], high + zeros[1]
 
 

@@ -40,8 +40,9 @@ def last(*steps: object, model: object = WHOLE, format: str = "onnx", **ceilings
         (["weight_only"], "pt2"),
         ([{"use": "weight_only", "bits": 3, "symmetric": False}], "pt2"),
         ([{"use": "weight_only", "bits": 8, "group_size": None}], "pt2"),
+        ([{"use": "weight_only", "method": "hqq", "symmetric": False}], "pt2"),
     ],
-    ids=["onnx", "dynamic", "static", "pt2", "bf16", "int4", "int2", "int4 pt2", "int3 pt2", "int8 pt2"],
+    ids=["onnx", "dynamic", "static", "pt2", "bf16", "int4", "int2", "int4 pt2", "int3 pt2", "int8 pt2", "hqq pt2"],
 )
 def test_measured_bytes_lie_in_the_estimated_band(shared_store, steps: list[str], format: str) -> None:  # noqa: ANN001
     job = small_job(model=WHOLE, steps=[{"use": "train", "epochs": 1}, *steps], format=format)

@@ -110,7 +110,14 @@ def test_int4_halves_int8_up_to_the_scales(format_name: str, model: str, shared_
 
 
 @pytest.mark.parametrize(
-    "options", [{"bits": 4}, {"bits": 2, "symmetric": False}, {"bits": 8, "group_size": None}], ids=str
+    "options",
+    [
+        {"bits": 4},
+        {"bits": 2, "symmetric": False},
+        {"bits": 8, "group_size": None},
+        {"bits": 4, "method": "hqq", "symmetric": False},
+    ],
+    ids=str,
 )
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("format_name", HOLDS)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.methods._context import card_of, context, images, perceptron, vectors
-from workbench.compress import _gptq, _grid, _rtn
+from workbench.compress import _gptq, _grid, _hqq, _rtn
 from workbench.compress.weight_only import WeightOnly
 from workbench.errors import WorkbenchError
 from workbench.nouns import Grid, Quantization
@@ -243,3 +243,46 @@ def test_gptq_refuses_inputs_that_say_nothing_and_layers_that_are_never_called()
     model.unused = torch.nn.Linear(4, 4)
     with pytest.raises(WorkbenchError, match=r"unused is never called.*skip=unused"):
         WeightOnly(method="gptq").run(model, context())
+
+
+def lp_error(method: str, **options: Any) -> float:
+    error = errors(quantized(method=method, symmetric=False, **options)[0])["fc2"]
+    return float(error.abs().pow(0.7).sum())
+
+
+@pytest.mark.parametrize("group_size", [32, 256, None])
+@pytest.mark.parametrize("bits", [4, 3, 2])
+def test_hqq_has_less_lp_error_than_rounding_with_the_same_scales(bits: int, group_size: int | None) -> None:
+    assert lp_error("hqq", bits=bits, group_size=group_size) < 0.995 * lp_error("rtn", bits=bits, group_size=group_size)
+
+
+def test_hqq_makes_no_group_worse_and_moves_zero_points_off_the_integers() -> None:
+    weight = torch.randn(32, 70, generator=torch.Generator().manual_seed(0))
+    groups = _grid.grouped(weight, 32)
+    scales, start = _rtn.of_groups(groups, bits=3, symmetric=False, search=False)
+    found = _hqq.zeros(weight, scales, start, bits=3, group_size=32)
+
+    def error(zeros: torch.Tensor) -> torch.Tensor:
+        wide_scales, wide = (_grid.spread(each, weight, 32) for each in (scales, zeros))
+        error = ((_grid.rounded(weight, wide_scales, wide, 3) - wide) * wide_scales - weight).abs().pow(0.7)
+        return _grid.grouped(error, 32).sum(-1)
+
+    assert (error(found) <= error(start) * 1.0001).all()
+    assert (found != found.round()).float().mean() > 0.5
+
+
+def test_hqq_hands_over_float_zero_points_and_the_weights_lie_on_them() -> None:
+    model, quantization = quantized(method="hqq", symmetric=False, bits=3)
+    grid, weight = grid_of(quantization["fc2"]), model.fc2.weight.detach().numpy()
+    group = np.arange(weight.shape[1]) // 32
+    assert quantization["fc2"].float_zeros and grid.zeros.dtype == np.float32
+    assert np.array_equal((grid.integers.astype(np.float32) - grid.zeros[:, group]) * grid.scales[:, group], weight)
+
+
+def test_hqq_says_that_it_needs_zero_points_and_few_bits() -> None:
+    card = card_of(perceptron())
+    assert any("symmetric=False" in reason for reason in WeightOnly(method="hqq").why_not(card))
+    assert any(
+        "4 bits and fewer" in reason for reason in WeightOnly(method="hqq", symmetric=False, bits=8).why_not(card)
+    )
+    assert WeightOnly(method="hqq", symmetric=False).why_not(card) == []

@@ -24,9 +24,7 @@ class WeightOnly(Step):
     """
 
     title = "Weights in 8, 4, 3 or 2 bits"
-    source = (
-        "rtn: Jacob et al., arXiv 1712.05877, eq. 1, per group; gptq: Frantar et al., arXiv 2210.17323, algorithm 1"
-    )
+    source = "rtn: Jacob et al., arXiv 1712.05877, eq. 1, per group; gptq: Frantar et al., arXiv 2210.17323, algorithm 1; hqq: Badri & Shaji 2023"
     precision = True
 
     bits: Literal[8, 4, 3, 2] = param(4, help="Width of a stored weight", unit="bits")
@@ -34,8 +32,10 @@ class WeightOnly(Step):
         32, help="Input weights that share a scale; none = all of an output channel", unit="weights"
     )
     symmetric: bool = param(True, help="Levels lie around zero; else each group stores a zero point too")
-    method: Literal["rtn", "gptq"] = param(
-        "rtn", help="rtn rounds to nearest; gptq lets later inputs make up for each rounding, on calibration examples"
+    method: Literal["rtn", "gptq", "hqq"] = param(
+        "rtn",
+        help="rtn rounds to nearest; gptq lets later inputs make up for each rounding, on calibration examples; "
+        "hqq moves zero points between the integers until most weights fit well, without data",
     )
     act_order: bool = param(False, help="gptq: round the inputs with the largest activations first")
     damping: float = param(0.01, help="gptq: added to the Hessian's diagonal, over its mean", ge=1e-6, le=1.0)
@@ -46,11 +46,16 @@ class WeightOnly(Step):
     skip: list[str] = param([], help="Layers that stay float32")
 
     def why_not(self, card: ModelCard) -> list[str]:
-        return _precision.why_not(card, ["linear"], self.skip)
+        reasons = _precision.why_not(card, ["linear"], self.skip)
+        if self.method == "hqq" and self.symmetric:
+            reasons.append("method=hqq finds zero points, and a symmetric grid has none: symmetric=False")
+        if self.method == "hqq" and self.bits == 8:
+            reasons.append("method=hqq is for 4 bits and fewer: kernels know no float zero points at 8")
+        return reasons
 
     def preview(self, card: ModelCard) -> ModelCard:
         group = f"group {self.group_size}" if self.group_size else "per channel"
-        model = f"int{self.bits} weights, {group}{'' if self.symmetric else ', zero points'}"
+        model = f"int{self.bits} weights, {group}{self._zeros()}"
         after = _precision.preview(card, ["linear"], self.skip, layer=f"int{self.bits}", model=model)
         return after.with_layers(tuple(map(self._with_bytes, after.layers)))
 
@@ -69,15 +74,21 @@ class WeightOnly(Step):
     def describe(self) -> str:
         return f"int{self.bits} {self.method}"
 
+    def _zeros(self) -> str:
+        if self.symmetric:
+            return ""
+        return ", float zero points" if self.method == "hqq" else ", zero points"
+
     def _how(self) -> Quantization:
         return Quantization(
             "weight_only", f"int{self.bits}", "float32", "channel", kind="linear",
             bits=self.bits, group_size=self.group_size, symmetric=self.symmetric,
+            float_zeros=self.method == "hqq",
         )  # fmt: skip
 
     def _on_grid(self, weight: Tensor, hessian: Callable[[], Tensor]) -> Quantization:
         """Return how the weight is stored, which then lies exactly there."""
-        from workbench.compress import _gptq, _grid, _rtn
+        from workbench.compress import _gptq, _grid, _hqq, _rtn
 
         how, given = self._how(), weight.detach()
         ranges = partial(_rtn.of_groups, bits=self.bits, symmetric=self.symmetric, search=self.search_range)
@@ -86,6 +97,8 @@ class WeightOnly(Step):
             integers, scales, zeros = _gptq.solve(given, hessian(), ranges, bits=self.bits, order=order)
         else:
             scales, zeros = ranges(_grid.grouped(given, self.group_size))
+            if self.method == "hqq":
+                zeros = _hqq.zeros(given, scales, zeros, bits=self.bits, group_size=self.group_size)
             wide = [_grid.spread(each, given, self.group_size) for each in (scales, zeros)]
             integers = _grid.rounded(given, wide[0], wide[1], self.bits)
         return replace(how, grid=_grid.place(weight, integers, scales, zeros, how))
