@@ -21,7 +21,7 @@ SCALE_BYTES = {
 }  # per output channel: scale and zero point (static: the bias's too)
 NODE_BYTES = {"bfloat16": (0, 800), "int8 dynamic": (550, 1050), "int8 static": (800, 1900)}  # per layer, graph only
 CODED = "coded zeros cost their position and no value; a dense kernel still multiplies by them once they are decoded"
-PACKED_NODE_BYTES = {"onnx": (100, 400)}  # the same, of packed integer weights; a .pt2 holds the unpacking as well:
+PACKED_NODE_BYTES = (100, 400)  # the same, of packed weights that a kernel widens; else the graph holds the unpacking:
 UNPACKING_BYTES = {"int8": (1200, 3300), "int4": (4500, 6500), "int3": (8000, 10200), "int2": (4500, 6500)}
 UNPACKING_READS = {"int8": (5, 40), "int4": (10, 80), "int3": (20, 180), "int2": (8, 70)}  # of the widened weight
 ZERO_POINTS, FLOAT_ZERO_POINTS = ", zero points", ", float zero points"  # at the end of a card's precision
@@ -90,8 +90,8 @@ def _node_bytes(card: ModelCard, format_name: str) -> tuple[int, int]:
     packed = next((layer.precision for layer in card.layers if layer.packed_bytes), None)
     if packed is None:
         return NODE_BYTES.get(card.precision, (0, 0))
-    if format_name != "pt2":
-        return PACKED_NODE_BYTES.get(format_name, (0, 0))
+    if not FIGURES[format_name].unpacks:
+        return PACKED_NODE_BYTES
     (low, high), zeros = UNPACKING_BYTES[packed], (0, 0)
     if card.precision.endswith(ZERO_POINTS):
         zeros = ZERO_POINT_BYTES[packed]

@@ -42,9 +42,7 @@ class Layer:
     macs: int | None = None  # multiply-accumulates for one example; None = not known before a run
     density: float = 1.0  # share of weights that are not zero
     precision: str = "float32"
-    packed_bytes: int = (
-        0  # of weights packed below a byte or in groups, scales and zero points included; 0 = not packed
-    )
+    packed_bytes: int = 0  # of weights stored in groups of a few bits, with scales and zero points; 0 = not packed
     prunable: bool = True  # steps leave biases, norms, embeddings (and what a model excepts) alone
 
     @property

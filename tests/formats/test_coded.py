@@ -38,6 +38,7 @@ def done(store: Store, *steps: Any, **changes: Any) -> tuple[Run, Path, dict[str
     return run, Path(artifact.folder), dict(artifact.card)
 
 
+@pytest.mark.slow
 def test_pruned_and_shared_weights_take_a_thirtieth(store: Store) -> None:
     run, folder, card = done(store, *SHARE)
     size = run.get("artifact_bytes")

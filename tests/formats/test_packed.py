@@ -109,6 +109,7 @@ def test_int4_halves_int8_up_to_the_scales(format_name: str, model: str, shared_
     assert sizes[8] / 2 < sizes[4] < sizes[8] / 2 + scales
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -176,6 +177,7 @@ def test_torch_widens_to_the_very_weights(bits: int, group_size: int | None, zer
     assert np.array_equal(found.numpy(), _packed.stored(_packed.pack(asked)).values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_three_bits_lie_eight_to_three_bytes_in_a_pt2_and_open_for_a_stranger(model: str, shared_store: Store) -> None:
     run = run_of(model, "pt2", shared_store, bits=3, symmetric=False)

@@ -58,6 +58,7 @@ def half_a_step(weight: np.ndarray, per_channel: bool) -> np.ndarray:
     return (rows / 127 / 2).reshape(-1, *[1] * (weight.ndim - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("model", MODELS)

@@ -131,7 +131,7 @@ def test_running_the_cell_again_keeps_nothing_of_the_workbench_before(
 
     monkeypatch.setenv(VARIABLE, "live")
     monkeypatch.setattr("IPython.display.display", lambda *_: None)
-    opened, num_widgets, sessions = [], [], []
+    opened, num_widgets, sessions, shared = [], [], [], loader()
     for _ in range(3):
         opened.append(app.open_workbench(store.root, model="lenet_300_100"))
         workbench = opened[-1].workbench
@@ -151,8 +151,7 @@ def test_running_the_cell_again_keeps_nothing_of_the_workbench_before(
         with pytest.raises(WorkbenchError, match="was closed"):
             _ = opened[0].session
         assert opened[2].session is sessions[2]()
-        shared = loader()
-        assert shared.comm is not None and shared.layout.comm is not None, "the workbenches share it"
+        assert loader() is shared and shared.layout.comm is not None, "the workbenches share it"
         assert all(each.comm is not None for each in reachable(opened[2].workbench, spare=shared))
     finally:
         opened[2].workbench.close()

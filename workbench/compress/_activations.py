@@ -93,7 +93,7 @@ def called(model: nn.Module, names: Sequence[str], examples: Examples) -> list[s
 
 
 def reduced(model: nn.Module, name: str, examples: Examples, reduce: Reduce) -> Tensor:
-    """Return the reduced inputs of one layer that is called, summed over all its calls; raises when they aren't finite."""
+    """Return the reduced inputs of one layer, summed over all its calls; raises when there are none, or they aren't finite."""
     module, total = model.get_submodule(name), list[Any]()
 
     def read(_: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -101,6 +101,8 @@ def reduced(model: nn.Module, name: str, examples: Examples, reduce: Reduce) -> 
             total[:] = [sum(total) + reduce(inputs.double())]
 
     _passed(model, examples, [module.register_forward_pre_hook(read, with_kwargs=True)])
+    if not total:
+        raise WorkbenchError(f"{name} is never called as a module, so it has no inputs", next_move=f"skip={name}")
     if not bool(total[0].isfinite().all()):
         raise WorkbenchError(
             f"NaN or infinite values reach {name} on the calibration examples",

@@ -28,7 +28,7 @@ def pruned(rows: Tensor, gram: Tensor, plan: Plan) -> Tensor:
     What is zero before counts first and stays zero.
     """
     was_zero, changed = rows == 0, rows.double()
-    factor = _inverse_factor(gram, plan.damping)
+    factor = inverse_factor(gram, plan.damping)
     for start in range(0, rows.shape[-1], plan.block_size):
         end = min(start + plan.block_size, rows.shape[-1])
         block, of_block = changed[..., start:end], factor[:, start:end, start:end]
@@ -37,7 +37,7 @@ def pruned(rows: Tensor, gram: Tensor, plan: Plan) -> Tensor:
     return changed
 
 
-def _inverse_factor(gram: Tensor, damping: float) -> Tensor:
+def inverse_factor(gram: Tensor, damping: float) -> Tensor:
     """Return the upper Cholesky factor of (X Xᵀ + λ I)⁻¹, λ = damping × mean of the diagonal; λ = 1 where nothing comes in."""
     import torch
 

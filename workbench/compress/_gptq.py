@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workbench.compress import _grid
+from workbench.compress._compensating import inverse_factor
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -22,12 +23,13 @@ Ranges = Callable[["Tensor"], "tuple[Tensor, Tensor]"]  # groups (…, size) →
 
 @dataclass(frozen=True)
 class Order:
-    """In which groups and in which order inputs are rounded."""
+    """In which groups and in which order inputs are rounded.
+
+    With `act_order` the largest activations come first; groups stay where they lie, so their ranges are fixed beforehand.
+    """
 
     group_size: int | None
-    act_order: bool = (
-        False  # largest activations first; groups stay where they lie, so their ranges are fixed beforehand
-    )
+    act_order: bool = False
     damping: float = 0.01
 
 
@@ -40,7 +42,11 @@ def solve(weight: Tensor, hessian: Tensor, ranges: Ranges, *, bits: int, order: 
     columns = torch.arange(num_inputs, device=weight.device)
     if order.act_order:
         columns = torch.argsort(hessian.diagonal(), descending=True, stable=True)
-    upper = _inverse_factor(hessian[columns][:, columns], order.damping)
+    if not bool(hessian.any()):
+        raise WorkbenchError(
+            "a layer's inputs are zero on all calibration examples", next_move="method=rtn, or skip it"
+        )
+    upper = inverse_factor(hessian[columns][:, columns][None], order.damping)[0]
     left = weight.double().clone()  # what is still to be rounded, errors made up for
     scales, zeros = ranges(_grid.grouped(weight, order.group_size))
     integers = torch.zeros_like(weight)
@@ -54,23 +60,3 @@ def solve(weight: Tensor, hessian: Tensor, ranges: Ranges, *, bits: int, order: 
         error = (given - (integers[:, column] - zero) * scale) / upper[place, place]
         left[:, columns[place + 1 :]] -= error[:, None] * upper[place, place + 1 :]
     return integers, scales, zeros
-
-
-def _inverse_factor(hessian: Tensor, damping: float) -> Tensor:
-    """Return the upper Cholesky factor of the damped Hessian's inverse."""
-    import torch
-
-    diagonal = hessian.diagonal()
-    is_dead = diagonal == 0
-    if bool(is_dead.all()):
-        raise WorkbenchError(
-            "a layer's inputs are zero on all calibration examples", next_move="method=rtn, or skip it"
-        )
-    damped = hessian + torch.diag(torch.where(is_dead, torch.ones_like(diagonal), damping * diagonal.mean()))
-    lower, failed = torch.linalg.cholesky_ex(damped)
-    if bool(failed):
-        raise WorkbenchError(
-            f"gptq can't factor a layer's Hessian with damping={damping:g}: its inputs are too much alike",
-            next_move="use a larger damping or more calibration examples",
-        )
-    return torch.linalg.cholesky(torch.cholesky_inverse(lower), upper=True)

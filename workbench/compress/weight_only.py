@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from workbench.compress import _precision
+from workbench.compress import _activations, _precision
 from workbench.errors import WorkbenchError
 from workbench.nouns import Layer, ModelCard, Quantization
 from workbench.params import param
@@ -104,9 +104,8 @@ class WeightOnly(Step):
         return replace(how, grid=_grid.place(weight, integers, scales, zeros, how))
 
     def _hessian(self, model: nn.Module, name: str, ctx: Context) -> Tensor:
-        from workbench.compress import _layer_inputs
-
-        return _layer_inputs.second_moment(model, name, ctx, num_examples=self.num_calibration)
+        examples = _activations.calibration(ctx, self.num_calibration, step="weight_only")
+        return _activations.reduced(model, name, examples, _activations.gram)[0]
 
     def _with_bytes(self, layer: Layer) -> Layer:
         if layer.precision != f"int{self.bits}":

@@ -51,6 +51,15 @@ def labels_of(values: list[str]) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda label: (0, int(label), "") if label.lstrip("-").isdigit() else (1, 0, label)))
 
 
+def targets_of(table: pd.DataFrame, label: str) -> np.ndarray:
+    """Return the number of each row's class, int64."""
+    import numpy as np
+
+    named = column(table, label, "label")
+    number = {name: index for index, name in enumerate(labels_of(named))}
+    return np.array([number[name] for name in named], np.int64)
+
+
 def parts_of(table: pd.DataFrame, split_column: str) -> dict[str, np.ndarray]:
     """Return part → row numbers as the file names them; all rows under "" when it names none."""
     import numpy as np

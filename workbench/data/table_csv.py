@@ -55,12 +55,9 @@ class TableCsv(Data):
         )
 
     def load(self) -> Splits:
-        import numpy as np
 
         table = _csv_file.read(self.path)
-        named = _csv_file.column(table, self.label, "label")
-        labels = {label: number for number, label in enumerate(_csv_file.labels_of(named))}
-        targets = np.array([labels[label] for label in named], np.int64)
+        targets = _csv_file.targets_of(table, self.label)
         parts = _csv_file.parts_of(table, self.split_column)
         index = _csv_file.planned_index(targets, seed=self.split_seed) if "" in parts else parts
         values = _table_columns.values(self._features(table), fitted_on=index["train"])

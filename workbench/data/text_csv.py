@@ -53,8 +53,6 @@ class TextCsv(Data):
         import numpy as np
 
         table = _csv_file.read(self.path)
-        named = _csv_file.column(table, self.label, "label")
-        labels = {label: number for number, label in enumerate(_csv_file.labels_of(named))}
         texts = [text.encode() for text in _csv_file.column(table, self.text, "text")]
         if empty := [row + 2 for row, text in enumerate(texts) if not text]:
             raise InvalidInput([f"{self.path}: line {empty[0]} has no text ({len(empty)} such lines)"])
@@ -62,5 +60,5 @@ class TextCsv(Data):
         for row, text in enumerate(texts):
             kept = np.frombuffer(text[: self.length], np.uint8)
             tokens[row, : len(kept)] = kept
-        examples = Examples({"tokens": tokens}, np.array([labels[label] for label in named], np.int64))
+        examples = Examples({"tokens": tokens}, _csv_file.targets_of(table, self.label))
         return _csv_file.split(examples, _csv_file.parts_of(table, self.split_column), seed=self.split_seed)

@@ -22,12 +22,7 @@ WEIGHTED = {"MatMul": 1, "Convolution": 1, "GroupConvolution": 1, "Gather": 0}  
 SMOOTHED = (
     "nncf_smooth_quant"  # in the name of the factor that NNCF puts before a product, its inverse being in the weight
 )
-ATTENTION = (
-    "attn",
-    "attention",
-    "encoder.layer",
-    "blocks.0.qkv",
-)  # in a layer's name: NNCF's plan for transformers fits
+ATTENTION = ("attn", "attention")  # in a layer's name: NNCF's plan for transformers fits
 PARAMETERS = ("float32", "bfloat16", "int8", "uint8")  # what is stored of a model; the rest are shapes and indices
 PART = "/product"  # behind the weight's name in that of its node
 

@@ -15,7 +15,7 @@ from workbench.nouns import Grid, Quantization, StoredWeight
 
 @dataclass(frozen=True)
 class Packed:
-    """One weight matrix as it lies in a file; the last block of a row is padded with the zero point."""
+    """One weight matrix as it lies in a file; the last block of a row is padded with integers 0, which nobody reads."""
 
     bits: int
     num_inputs: int
