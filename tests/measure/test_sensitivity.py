@@ -249,9 +249,12 @@ def test_a_graph_is_exported_once_for_all_layers(store: Store, monkeypatch: pyte
 
     written: list[Path] = []
     write = _onnx_graph.write
-    monkeypatch.setattr(
-        _onnx_graph, "write", lambda model, example, path: (written.append(path), write(model, example, path))
-    )
+
+    def counted(model: Any, example: Any, path: Path, **options: Any) -> None:
+        written.append(path)
+        write(model, example, path, **options)
+
+    monkeypatch.setattr(_onnx_graph, "write", counted)
     run = carried_out_here(job(tried={"step": "int8_dynamic", "parameter": "", "levels": []}), store)
     assert len([each for each in run.measurements if each.name == "sensitivity_kl"]) == len(LAYERS)
     assert len(written) == 1

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.promises._every import FORMATS, STEPS, carried_out_here, record_of, small_job
+from tests.promises._every import FORMATS, STEPS, carried_out_here, made, record_of, small_job
 from tests.promises._stranger import HOOK, open_as_a_stranger, refused_packages
 from workbench import catalog
 from workbench.artifact import largest_gap, open_session, read
 from workbench.nouns import Run
+from workbench.params import build, describe
 from workbench.part import Step
 from workbench.store import Store
 
@@ -43,6 +45,26 @@ def test_reasons_are_words_and_no_weights_are_needed(name: str, tmp_path: Path) 
     assert all(isinstance(reason, str) and len(reason) > 8 for reason in reasons)
     assert step.preview(card).inputs == card.inputs
     assert step.describe()
+
+
+@every_step
+@pytest.mark.parametrize("other", STEPS)
+def test_it_is_previewed_after_any_other_step_legal_there_or_not(name: str, other: str, tmp_path: Path) -> None:
+    """The recipe builder shows an estimate beside the reasons, so an illegal recipe has a card too."""
+    job = small_job()
+    card = made("compress", other, tmp_path).preview(job.model.card(job.data.card()))
+    for variant in _choices(name, tmp_path):
+        assert isinstance(variant.why_not(card), list)
+        assert [layer.name for layer in variant.preview(card).layers]
+
+
+def _choices(name: str, folder: Path) -> Iterator[Step]:
+    """Yield the step's sample, then with one choice at a time made otherwise."""
+    part, sample = catalog.get("compress", name), catalog.get("compress", name).sample(folder)
+    for change in [{}, *({spec.name: choice} for spec in describe(part) for choice in spec.choices)]:
+        step = build(part, {**sample, **change})
+        assert isinstance(step, Step)
+        yield step
 
 
 @every_step

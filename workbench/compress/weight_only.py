@@ -57,7 +57,7 @@ class WeightOnly(Step):
         group = f"group {self.group_size}" if self.group_size else "per channel"
         model = f"int{self.bits} weights, {group}{self._zeros()}"
         after = _precision.preview(card, ["linear"], self.skip, layer=f"int{self.bits}", model=model)
-        return after.with_layers(tuple(map(self._with_bytes, after.layers)))
+        return after.with_layers(tuple(map(self._with_bytes, card.layers, after.layers)))
 
     def run(self, model: nn.Module, ctx: Context) -> nn.Module:
         """Move each linear layer's weight onto its grid, which the format then stores."""
@@ -107,8 +107,8 @@ class WeightOnly(Step):
         examples = _activations.calibration(ctx, self.num_calibration, step="weight_only")
         return _activations.reduced(model, name, examples, _activations.gram)[0]
 
-    def _with_bytes(self, layer: Layer) -> Layer:
-        if layer.precision != f"int{self.bits}":
+    def _with_bytes(self, before: Layer, layer: Layer) -> Layer:
+        if layer.precision == before.precision:
             return layer
         outputs, inputs = layer.weight_shape
         return replace(layer, packed_bytes=self._how().packed_bytes(outputs, inputs))
