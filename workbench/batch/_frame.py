@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from workbench.batch._record import Metric
-from workbench.batch._view import Batch, View
+from workbench.batch._view import Batch, Line, View
 from workbench.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ def flat(view: View) -> dict[str, Any]:
         "meta.error_category": record.error.category if record.error else None,
         "meta.error_cell": record.error.cell if record.error else None,
     }  # fmt: skip
+
+
+def flat_line(line: Line) -> dict[str, Any]:
+    """Return one line with its row's parameters: the row itself, or one of the runs that it made."""
+    found = {name: value for name, value in flat(line.view).items() if not name.startswith("metric.")}
+    return found | metric_columns(line.metrics) | {"meta.run_id": line.run["run_id"] if line.run else None}
 
 
 def metric_columns(metrics: Mapping[str, Metric]) -> dict[str, Any]:
@@ -89,9 +95,7 @@ def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
         if importlib.util.find_spec("pyarrow") is None:
-            raise MissingExtra(
-                "parquet files need pyarrow", next_move="pip install 'workbench[parquet]', or write .csv"
-            )
+            raise MissingExtra("parquet files need pyarrow", next_move="pip install pyarrow, or write .csv")
         to_frame(rows).to_parquet(draft, index=False)
     else:
         draft.write_text(to_csv(rows), encoding="utf-8")

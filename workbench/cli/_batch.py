@@ -1,4 +1,4 @@
-"""The commands that execute a notebook many times: workbench batch plan, run, status, describe, report, show."""
+"""The commands that execute a notebook many times: workbench batch …"""
 
 from __future__ import annotations
 
@@ -193,6 +193,101 @@ def show(
         say_json(record.model_dump(by_alias=True))
     else:
         pages.say_record(record, kept.row(row_id))
+
+
+@batch.command()
+def stop(
+    folder: Folder, now: Annotated[bool, typer.Option("--now", help="Also end the rows that run")] = False,
+) -> None:  # fmt: skip
+    """Ask the runner of a batch to start nothing more; what is finished is kept, and it can go on later."""
+    from workbench.batch._folder import Folder as BatchFolder
+
+    BatchFolder(folder).ask_to_stop(at_once=now)
+    typer.echo("asked; workbench batch status says when it has ended")
+
+
+@batch.command()
+def retry(
+    folder: Folder,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", help="Rows side by side; 0 = as before")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say the result only")] = False,
+) -> None:
+    """Execute again, with the limits of before, what failed; rows that never ran are left to `run --resume`."""
+    from dataclasses import replace
+
+    from workbench.batch._folder import Folder as BatchFolder
+    from workbench.batch._options import Options
+    from workbench.batch.carry_out import Request, carry_out
+    from workbench.cli import _batch_pages as pages
+    from workbench.cli._batch_progress import progress
+
+    before = BatchFolder(folder).plan()
+    options = Options.from_json(before["options"])
+    request = Request(
+        folder, options=replace(options, jobs=jobs or options.jobs), only="failed", require=tuple(before["require"])
+    )
+    with progress(quiet=quiet, json_events=False) as shown:
+        done = carry_out(request, tell=shown.look, on_plan=shown.begin)
+    pages.say_done(done)
+    if done.exit_code:
+        raise typer.Exit(done.exit_code)
+
+
+@batch.command()
+def collect(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Folders of batches")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="results.csv or results.parquet")],
+) -> None:
+    """Write the rows of several batches into one table, with a column `meta.batch`."""
+    from workbench.batch._folder import Folder as BatchFolder
+    from workbench.batch._frame import table, write_table
+    from workbench.batch._view import look
+    from workbench.errors import InvalidInput
+
+    if output.suffix not in (".csv", ".parquet"):
+        raise InvalidInput([f"{output}: the name must end in .csv or .parquet"])
+    rows = table((str(folder), look(BatchFolder(folder))) for folder in folders)
+    write_table(rows, output)
+    typer.echo(f"{output}: {len(rows)} rows")
+
+
+@batch.command()
+def diff(
+    folder: Folder,
+    a: Annotated[str, typer.Argument(metavar="A", help="A row id, its beginning or its end")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The row to hold against it")],
+) -> None:
+    """Say in what two rows of a batch differ: parameters, source, metrics, time."""
+    from workbench.batch._folder import Folder as BatchFolder
+    from workbench.batch._record import read_record
+    from workbench.cli import _batch_pages as pages
+
+    kept = BatchFolder(folder)
+    pages.say_difference(*(read_record(kept.row(kept.find(wanted))) for wanted in (a, b)))
+
+
+@batch.command()
+def clean(
+    folder: Folder,
+    keep_last: Annotated[int, typer.Option(help="So many rows, the last ones to end, keep everything")] = 0,
+    keep_front: Annotated[bool, typer.Option("--keep-front", help="So do rows that nothing else beats")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it is only said what would go")] = False,
+) -> None:
+    """Remove what rows left beside their records: executed notebooks, logs, files, attempts. Records, table and page stay."""
+    from workbench.batch import clean as cleaning
+    from workbench.batch._folder import Folder as BatchFolder
+    from workbench.wording import bytes_text
+
+    kept = BatchFolder(folder)
+    planned = cleaning.plan(kept, keep_last=keep_last, keep_front=keep_front)
+    typer.echo(
+        f"{len(planned.paths)} files and folders, {bytes_text(planned.num_bytes)}; {len(planned.kept)} rows keep everything"
+    )
+    if yes:
+        cleaning.carry_out(kept, planned)
+        typer.echo("removed")
+    elif planned.paths:
+        typer.echo("→ add --yes to remove them")
 
 
 def _threads(text: str) -> int:

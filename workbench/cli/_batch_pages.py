@@ -137,6 +137,25 @@ def say_record(record: Record, folder: Path) -> None:
         )
 
 
+def say_difference(a: Record, b: Record) -> None:
+    """Print what of two rows is not the same."""
+    from workbench.batch._identity import why_stale
+
+    rows: list[tuple[str, str, str]] = [("status", a.status, b.status)] if a.status != b.status else []
+    for name in dict.fromkeys([*a.params, *b.params]):
+        if a.params.get(name) != b.params.get(name):
+            rows.append((name, repr(a.params.get(name)), repr(b.params.get(name))))
+    for name in dict.fromkeys([*a.metrics, *b.metrics]):
+        was, now = (f"{each.metrics[name].value:g}" if name in each.metrics else "–" for each in (a, b))
+        if was != now:
+            rows.append((name, was, now))
+    rows.append(("seconds", f"{a.duration_s:g}", f"{b.duration_s:g}"))
+    say_rows(("", a.row_id, b.row_id), rows)
+    same_values = {**b.fingerprint, "values": a.fingerprint.get("values")}
+    if changed := why_stale(a.fingerprint, same_values):
+        typer.echo(f"! between them: {changed}")
+
+
 def _legal(spec: ParamSpec) -> str:
     told = ", ".join(map(str, spec.choices)) or spec.bounds
     return " or ".join(filter(None, [told, "none" if spec.optional else ""]))
