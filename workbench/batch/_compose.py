@@ -52,7 +52,7 @@ def compose(
         cpu_s=outcome.get("cpu_s", 0.0), sections=outcome.get("sections", {}), timeout_s=running.options.timeout_s,
         peak_mb=round(running.peak_bytes / BYTES_PER_MB, 1) or None, metrics=joined(runs) | metrics, runs=runs,
         artifacts=_artifacts(running.draft), error=problem, env_id=env_id, host=socket.gethostname(),
-        threads=running.options.threads, seed=_seed(running.row), measured_alone=alone, fingerprint=dict(fingerprint),
+        threads=running.options.threads, start=running.start, seed=_seed(running.row), measured_alone=alone, fingerprint=dict(fingerprint),
     )  # fmt: skip
 
 

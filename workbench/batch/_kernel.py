@@ -68,12 +68,24 @@ class RowKernel(ThisInterpreter):
     Kernels that start side by side can pick the same free port before either has bound it; names of files they can't.
     """
 
+    extra_arguments = ("--HistoryManager.enabled=False",)
     transport = CaselessStrEnum(["tcp", "ipc"], default_value="ipc" if os.name == "posix" else "tcp", config=True)
 
     @default("ip")
     def _folder_of_sockets(self) -> str:
         return str(Path(jupyter_runtime_dir(), "kernel")) if self.transport == "ipc" else localhost()
 
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """Return the same command line without a history: what nobody typed doesn't belong into a person's."""
+        spec = super().kernel_spec
+        spec.argv += self.extra_arguments
+        return spec
+
     async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
         await super()._async_launch_kernel(kernel_cmd, **options)
-        write_json(Path(os.environ[BATCH_MARK], KERNEL), {"pid": getattr(self.provisioner, "pid", None)})
+        self.note(getattr(self.provisioner, "pid", 0))
+
+    def note(self, pid: int) -> None:
+        """Write down which process the kernel is."""
+        write_json(Path(os.environ[BATCH_MARK], KERNEL), {"pid": pid})

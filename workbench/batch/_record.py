@@ -81,6 +81,7 @@ class Record(_Strict):
     env_id: str
     host: str
     threads: int
+    start: str = ""  # `forked`, or why it was a new interpreter
     seed: int | None = None
     measured_alone: bool | None = None  # None = nothing was timed through `exclusive`
     fingerprint: dict[str, Any]

@@ -42,22 +42,29 @@ class Order:
     given: dict[str, Any]
     threads: int
     cache: str
+    warm: bool = False  # the kernel is forked from this process
 
 
 def begin(order: Order, runner: int) -> None:
     """Be the process of a row from its first moment to its end; never returns."""
+    from workbench.batch._kernel import RowKernel
+    from workbench.batch._warm_kernel import Waiting, WarmKernel
+
     os.setsid()
     _end_with(runner)
     with Path(order.draft, LOG).open("ab") as log:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(log.fileno(), stream.fileno())
-    _carry_out(order)
+    kernel: type = RowKernel
+    if order.warm:
+        WarmKernel.waiting, kernel = Waiting(), WarmKernel
+    _carry_out(order, kernel)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 
 
-def _carry_out(order: Order) -> None:
+def _carry_out(order: Order, kernel: type) -> None:
     """Execute, and write outcome.json; what nobody foresaw goes to the log, and no outcome means that."""
     runtime = tempfile.mkdtemp(prefix="wb-")  # short, private: paths of sockets are limited to 107 bytes
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(order.threads)))
@@ -68,7 +75,7 @@ def _carry_out(order: Order) -> None:
         _made.VARIABLE: str(Path(order.draft, MADE)),
     }  # fmt: skip
     try:
-        outcome = _executed(order)
+        outcome = _executed(order, kernel)
     finally:
         shutil.rmtree(runtime, ignore_errors=True)
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -76,8 +83,7 @@ def _carry_out(order: Order) -> None:
     write_json(Path(order.draft, OUTCOME), outcome)
 
 
-def _executed(order: Order) -> dict[str, Any]:
-    from workbench.batch._kernel import RowKernel
+def _executed(order: Order, kernel: type) -> dict[str, Any]:
     from workbench.batch.execute import NotebookFailed, execute, read
 
     draft, notebook = Path(order.draft), Path(order.notebook)
@@ -85,7 +91,7 @@ def _executed(order: Order) -> dict[str, Any]:
     told = _Told(draft / PROGRESS, source)
     outcome: dict[str, Any] = {"ended": "passed", "note": ""}
     try:
-        executed = execute(notebook, draft / OUT, parameters=order.given, on_cell=told.cell, kernel=RowKernel).notebook
+        executed = execute(notebook, draft / OUT, parameters=order.given, on_cell=told.cell, kernel=kernel).notebook
         outcome["note"] = _left_early(executed, source)
     except NotebookFailed as error:
         outcome = {

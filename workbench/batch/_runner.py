@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import yaml
 
-from workbench.batch import _members, _row, _running
+from workbench.batch import _members, _row, _running, _warm_kernel
 from workbench.batch._compose import compose, is_retryable
 from workbench.batch._folder import SECONDS_BETWEEN_SIGNS, Folder
 from workbench.batch._identity import Row
@@ -56,10 +56,12 @@ class Runner:
     began: float = field(default_factory=time.monotonic)
     _looked_at_memory: float = 0.0
     _signed: float = 0.0
+    _warm: bool = False  # kernels are forked too
 
     def work_off(self) -> None:
         """Execute everything, or until it is stopped; the folder is held by the caller."""
         self.total = len(self.waiting)
+        self._warm_up()
         env_id = self.folder.write_environment()
         before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -79,6 +81,12 @@ class Runner:
                 _members.sweep(str(running.draft))
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _warm_up(self) -> None:
+        """Import once what every row needs, where rows are forked from here."""
+        if self.waiting and not _running.why_not_fork(self.options):
+            _warm_kernel.load_all()
+            self._warm = not _warm_kernel.why_not()
 
     def _interrupt(self, *_: object) -> None:
         self.interrupted = True
@@ -119,7 +127,7 @@ class Runner:
         (draft / "in_params.yaml").write_text(yaml.safe_dump(row.given, sort_keys=False, allow_unicode=True))
         kept = hashlib.sha256(orjson.dumps(wanted.fingerprint, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
         cache = self.folder.path / "cache" / kept
-        order = _row.Order(str(self.notebook), str(draft), row.given, self.options.threads, str(cache))
+        order = _row.Order(str(self.notebook), str(draft), row.given, self.options.threads, str(cache), self._warm)
         self.folder.note(row.row_id, "running", attempt=attempt)
         self.running[row.row_id] = (wanted, _running.start(row, order, self.options, attempt))
 

@@ -40,6 +40,7 @@ class Running:
     attempt: int
     poll: Callable[[], int | None]
     pid: int
+    start: str = "forked"  # or why it is a new interpreter
     started: str = field(default_factory=now)
     began: float = field(default_factory=time.monotonic)
     cell: dict[str, Any] = field(default_factory=dict)  # the last line of its progress; empty before the first cell
@@ -146,14 +147,14 @@ class Running:
 def start(row: Row, order: _row.Order, options: Options, attempt: int) -> Running:
     """Start the process of a row: forked from this one where that is safe, else a new interpreter."""
     draft = Path(order.draft)
-    if why_not_fork(options):
+    if why := why_not_fork(options):
         path = _row.write_order(order)
         with (draft / _row.LOG).open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "workbench.batch._row", str(path), str(os.getpid())],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_order.environment(order.threads),
             )  # fmt: skip
-        return Running(row, draft, options, attempt, process.poll, process.pid)
+        return Running(row, draft, options, attempt, process.poll, process.pid, f"new interpreter: {why}")
     forked = multiprocessing.get_context("fork").Process(target=_row.begin, args=(order, os.getpid()))
     forked.start()
     return Running(row, draft, options, attempt, lambda: forked.exitcode, forked.pid or 0)

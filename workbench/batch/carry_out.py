@@ -12,7 +12,6 @@ from workbench._where import parse
 from workbench.batch._folder import Folder
 from workbench.batch._members import sweep
 from workbench.batch._options import Options
-from workbench.batch._outputs import write_junit, write_outputs
 from workbench.batch._plan import Only, Plan, Sorted, make_plan, sort_out, stored_plan
 from workbench.batch._runner import Runner, Tell
 from workbench.batch._view import Batch, look
@@ -75,6 +74,11 @@ def carry_out(
         on_plan(plan, found)
         runner = Runner(folder, plan.notebook.resolve(), options, list(found.wanted), tell)
         runner.work_off()
+    from workbench.batch._outputs import (
+        write_junit,
+        write_outputs,
+    )  # brings numpy and its threads, which can't be forked
+
     batch = look(folder)
     write_outputs(batch)
     unmet = list(met(batch))
