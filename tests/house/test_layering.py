@@ -26,6 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "estimate": GROUND,
     "train": GROUND,
     "_deleting": GROUND,
+    "_lock": GROUND,
+    "_made": GROUND,
     "store": GROUND | {"_deleting"},
     "machine": GROUND,
     "recorder": GROUND,
@@ -47,11 +49,12 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 # The tier of bench: the path from a job to a run.
 BENCH = GROUND | {"part", "catalog", "job", "store", "machine", "recorder", "train", "launch", "prefix", "context"}
-BENCH |= {"artifact", "describe", "one_more", "worker", "bench"}
+BENCH |= {"artifact", "describe", "one_more", "worker", "bench", "_made"}
 # What people call. None of it is known below.
 MAY_IMPORT |= {
     "adopt": GROUND | {"data"},  # the part that owns the file of adopted arrays
-    "batch": GROUND,  # the only room that knows papermill
+    "batch": GROUND
+    | {"_lock", "_made", "_where", "store", "recorder", "machine", "launch", "compare", "charts", "report", "wording"},
     "lab": GROUND,
     "ceilings": GROUND | {"machine"},
     "part_text": GROUND | {"catalog", "part"},
@@ -59,7 +62,7 @@ MAY_IMPORT |= {
     "memo": GROUND | {"compare", "table", "wording"},
     "doctor": GROUND | {"part", "catalog", "machine", "ceilings"},
     "report": GROUND | {"catalog", "job", "compare", "charts", "table", "wording"},
-    "queue": BENCH,
+    "queue": BENCH | {"_lock"},
     "study": BENCH | {"part_text", "queue"},
     "together": BENCH,
     "diagnose": BENCH,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench import catalog
+from workbench._made import tell_made
 from workbench.errors import Cancelled, InvalidInput
 from workbench.job import Job
 from workbench.nouns import Run
@@ -138,4 +139,6 @@ def carry_out_study(
     except BaseException:
         work.cancel()
         raise
-    return [work.ended[job.job_id] for job in jobs]
+    runs = [work.ended[job.job_id] for job in jobs]
+    tell_made(runs, store.root)
+    return runs
