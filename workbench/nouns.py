@@ -144,7 +144,9 @@ class Quantization:
     calibration: str = ""  # range estimator for static schemes: minmax | percentile | entropy
     num_calibration: int = 0  # examples
     kind: str = ""  # of the layer: linear | conv
-    bits: int = 8  # this and what follows: of weight_only schemes
+    input_range: tuple[float, float] | None = None  # of a static scheme; None = the format finds it by `calibration`
+    output_range: tuple[float, float] | None = None  # likewise, for formats that store the layer's outputs as integers
+    bits: int = 8  # of static weights too; what follows: of weight_only schemes
     group_size: int | None = None  # input weights that share a scale; None = all of an output channel
     symmetric: bool = True  # the zero point is always 2 ** (bits − 1), and not stored
     float_zeros: bool = False  # zero points are float32, not integers of the grid

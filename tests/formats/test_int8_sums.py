@@ -11,7 +11,12 @@ from workbench.formats import _onnx_session
 
 def saturated_convolution() -> bytes:
     """A quantized 3 × 3 convolution, 8 → 8 channels, whose weights are all 127 and whose scales are 1: (1, 8, 8, 8)."""
-    constants = {"one": np.float32(1), "zero": np.uint8(0), "ones": np.ones(8, np.float32), "zeros": np.zeros(8, np.int8)}
+    constants = {
+        "one": np.float32(1),
+        "zero": np.uint8(0),
+        "ones": np.ones(8, np.float32),
+        "zeros": np.zeros(8, np.int8),
+    }
     constants |= {"weight": np.full((8, 8, 3, 3), 127, np.int8), "out": np.float32(2**16)}
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "one", "zero"], ["q"]),
