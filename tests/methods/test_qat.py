@@ -34,7 +34,7 @@ def test_it_keeps_what_int8_static_loses_at_the_same_settings() -> None:
     assert aware > static + 0.2 and aware > as_float - 0.1, (as_float, static, aware)
 
 
-@pytest.mark.parametrize("format_name", ["onnx", "openvino"])
+@pytest.mark.parametrize("format_name", ["onnx", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_the_file_computes_what_training_saw(format_name: str) -> None:
     """Up to the rounding of what lies between layers, which files do too: less than that of inputs itself moves."""
     model, quantization = trained(bits=4, on=even)
@@ -50,6 +50,7 @@ def test_the_file_computes_what_training_saw(format_name: str) -> None:
     assert np.allclose(stored["classifier"].values, in_memory, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_weights_are_stored_in_the_bits_asked_for() -> None:
     stored = {bits: filed(*trained(bits=bits))[1] for bits in (8, 4)}
     for name in LAYERS:

@@ -7,8 +7,9 @@ they will be once folded, by the running variance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -105,9 +106,8 @@ def faked(
         weight = layer.get_parameter("weight")
         axis = (0 if isinstance(layer, nn.Linear) or weight.ndim > 2 else 1) if per_channel else None
         norm = None if per_channel or name not in norms else cast(Any, model.get_submodule(norms[name]))
-        fake = FakeWeight(
-            weight, bits=bits, axis=axis, folded=_folding(norm, weight.ndim) if norm is not None else None
-        )
+        folded = partial(folding, norm, weight.ndim) if norm is not None else None
+        fake = FakeWeight(weight, bits=bits, axis=axis, folded=folded)
         nn.utils.parametrize.register_parametrization(layer, "weight", fake)
         inputs[name] = FakeInput(learned=learned, device=weight.device)
         layer.add_module(INPUT, inputs[name])
@@ -122,32 +122,35 @@ def faked(
             _restore(layer)
 
 
-def output_ranges(
-    model: nn.Module, names: list[str], run: Callable[[list[Any]], None]
+def ranges(
+    model: nn.Module, names: Sequence[str], run: Callable[[list[Any]], None], *, outputs: bool
 ) -> dict[str, tuple[float, float]]:
-    """Return the ends of each layer's outputs, zero between them, while `run` (which takes the hooks off again) runs."""
+    """Return the ends of what each layer takes or gives while `run` runs, zero between them; `run` takes the hooks off."""
     found = dict[str, tuple[float, float]]()
 
-    def look(name: str, outputs: Tensor) -> None:
+    def look(name: str, numbers: Tensor) -> None:
         low, high = found.get(name, (0.0, 0.0))
-        found[name] = (min(low, float(outputs.min())), max(high, float(outputs.max())))
+        found[name] = (min(low, float(numbers.min())), max(high, float(numbers.max())))
 
-    run(
-        [
-            model.get_submodule(name).register_forward_hook(lambda *each, name=name: look(name, each[2]))
-            for name in names
-        ]
-    )
+    watched = {name: model.get_submodule(name) for name in names}
+    if outputs:
+        run([each.register_forward_hook(lambda *all, name=name: look(name, all[2])) for name, each in watched.items()])
+    else:
+        run([on_inputs(each, lambda inputs, name=name: look(name, inputs)) for name, each in watched.items()])
     return found
 
 
-def _folding(norm: Any, rank: int) -> Callable[[], Tensor]:
-    def factor() -> Tensor:
-        """Return what folding multiplies each output channel by, shaped for the weight; never 0."""
-        scale: Tensor = norm.weight / (norm.running_var + norm.eps).sqrt()
-        return torch.where(scale.abs() > 1e-6, scale, torch.ones_like(scale)).view(-1, *[1] * (rank - 1))
+def on_inputs(layer: nn.Module, look: Callable[[Tensor], None]) -> Any:
+    """Return a hook that shows each input of a layer, however it is called."""
+    return layer.register_forward_pre_hook(
+        lambda _, args, named: look(args[0] if args else next(iter(named.values()))), with_kwargs=True
+    )
 
-    return factor
+
+def folding(norm: Any, rank: int) -> Tensor:
+    """Return what folding a batch normalisation multiplies each output channel by, shaped for the weight; never 0."""
+    scale: Tensor = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach()
+    return torch.where(scale.abs() > 1e-6, scale, torch.ones_like(scale)).view(-1, *[1] * (rank - 1))
 
 
 def _with_fake_input(layer: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:

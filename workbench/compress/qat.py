@@ -71,7 +71,9 @@ class Qat(Step):
             )  # fmt: skip
             ends = {name: tuple(each.ends.tolist()) for name, each in inputs.items() if each.seen}
             last = [name for name in ends if chosen[name] == 2]  # behind a convolution a normalisation may be folded in
-            outputs = _fake.output_ranges(model, last, lambda hooks: _activations.passed(model, calibration, hooks))
+            outputs = _fake.ranges(
+                model, last, lambda hooks: _activations.passed(model, calibration, hooks), outputs=True
+            )
         granularity: Literal["tensor", "channel"] = "channel" if self.per_channel else "tensor"
         for name, num_dimensions in chosen.items():
             record = Quantization(

@@ -18,7 +18,12 @@ from workbench.part import SaveContext
 if TYPE_CHECKING:
     import numpy as np
 
-METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}
+METHODS = {
+    "minmax": "MinMax",
+    "percentile": "Percentile",
+    "entropy": "Entropy",
+    "mse": "MinMax",
+}  # of what steps leave open
 CALIBRATION_BATCH = 32
 KEEPS_RANGE = ("MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze")  # output is quantized as the input
 
@@ -202,9 +207,11 @@ def _reader(calibration: Examples, num_examples: int) -> Any:
 
 
 def _batches(calibration: Examples, num_examples: int) -> Iterator[dict[str, np.ndarray]]:
+    """Yield batches of one size, which calibrating by histograms needs: the largest that divides the number of examples."""
     count = min(num_examples, len(calibration))
-    for start in range(0, count, CALIBRATION_BATCH):
-        yield dict(calibration.take(slice(start, min(start + CALIBRATION_BATCH, count))).inputs)
+    size = max(each for each in range(1, CALIBRATION_BATCH + 1) if count % each == 0)
+    for start in range(0, count, size):
+        yield dict(calibration.take(slice(start, start + size)).inputs)
 
 
 @contextlib.contextmanager

@@ -160,8 +160,9 @@ def _advanced(how: Quantization) -> Any:
     per_channel = how.granularity == "channel"
     weights = nncf.quantization.advanced_parameters.QuantizationParameters(per_channel=per_channel)
     return nncf.AdvancedQuantizationParameters(
-        weights_quantization_params=weights, activations_range_estimator_params=found[how.calibration]
-    )
+        weights_quantization_params=weights, activations_range_estimator_params=found[how.calibration],
+        disable_bias_correction=how.bias_corrected,
+    )  # fmt: skip
 
 
 def _weighted(graph: Any) -> Iterator[tuple[Any, Any]]:
