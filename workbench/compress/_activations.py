@@ -88,7 +88,7 @@ def called(model: nn.Module, names: Sequence[str], examples: Examples) -> list[s
         model.get_submodule(name).register_forward_pre_hook(lambda *_, name=name: order.setdefault(name))
         for name in names
     ]
-    _passed(model, examples.take(slice(0, 2)), hooks)
+    passed(model, examples.take(slice(0, 2)), hooks)
     return list(order)
 
 
@@ -100,7 +100,7 @@ def reduced(model: nn.Module, name: str, examples: Examples, reduce: Reduce) -> 
         for inputs in _pieces(module, next(iter((*args, *named.values())))):
             total[:] = [sum(total) + reduce(inputs.double())]
 
-    _passed(model, examples, [module.register_forward_pre_hook(read, with_kwargs=True)])
+    passed(model, examples, [module.register_forward_pre_hook(read, with_kwargs=True)])
     if not total:
         raise WorkbenchError(f"{name} is never called as a module, so it has no inputs", next_move=f"skip={name}")
     if not bool(total[0].isfinite().all()):
@@ -111,7 +111,7 @@ def reduced(model: nn.Module, name: str, examples: Examples, reduce: Reduce) -> 
     return total[0]
 
 
-def _passed(model: nn.Module, examples: Examples, hooks: Sequence[Any]) -> None:
+def passed(model: nn.Module, examples: Examples, hooks: Sequence[Any]) -> None:
     """Run the model in eval mode on all examples and take the hooks off again, whatever happens."""
     import numpy as np
     import torch
