@@ -58,9 +58,9 @@ MAY_IMPORT |= {
     "copy_as": GROUND | {"part", "part_text", "job", "study", "lab"},
     "memo": GROUND | {"compare", "table", "wording"},
     "doctor": GROUND | {"part", "catalog", "machine", "ceilings"},
-    "report": GROUND | {"catalog", "job", "compare", "charts", "table", "wording"},
+    "report": GROUND | {"catalog", "job", "compare", "charts", "table", "wording", "store", "study"},
     "queue": BENCH,
-    "study": BENCH | {"part_text", "queue"},
+    "study": BENCH | {"part_text", "queue", "compare", "together"},
     "together": BENCH,
     "diagnose": BENCH,
     "cli": BENCH

@@ -17,6 +17,7 @@ from workbench.report import _charts as charts
 from workbench.report import _choice as choice
 from workbench.report import _conditions as conditions
 from workbench.report import _controls as controls
+from workbench.report import _formats as formats
 from workbench.report import _zeros as zeros
 from workbench.report._groups import Group, Label, groups
 from workbench.report._page import Section, page
@@ -83,6 +84,7 @@ def _sections(found: Sequence[Group], budgets: Budgets) -> list[Section]:
     bodies = (
         ("recommendation", f"Recommendation: {_budget_words(budgets)}", _cards(found)),
         ("trade-offs", "Trade-offs", charts.trade_offs(found, drawn)),
+        ("formats", "The fastest format", formats.formats(found)),
         ("runs", "All runs", runs_table(found)),
         ("unfinished", "Failed, cancelled and lost runs", conditions.unfinished(found)),
         ("bytes", "Where the bytes went", charts.waterfalls(found)),
