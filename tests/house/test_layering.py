@@ -63,8 +63,10 @@ MAY_IMPORT |= {
     "study": BENCH | {"part_text", "queue", "compare", "together"},
     "together": BENCH,
     "diagnose": BENCH,
+    "search": BENCH | {"ceilings", "compare", "copy_as", "diagnose", "estimate", "queue", "report", "study", "table"},
     "cli": BENCH
     | {
+        "search",
         "batch",
         "ceilings",
         "compare",

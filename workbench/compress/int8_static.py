@@ -26,6 +26,7 @@ class Int8Static(Step):
     title = "int8, static"
     source = "Jacob et al., arXiv 1712.05877, section 2; calibration by entropy: Migacz, GTC 2017 (8-bit inference)"
     precision = True
+    searched = {"calibration": ("minmax", "percentile", "entropy")}
 
     per_channel: bool = param(True, help="One weight scale per output channel instead of one per layer")
     calibration: Literal["minmax", "percentile", "entropy"] = param("minmax", help="How activation ranges are chosen")
