@@ -61,13 +61,16 @@ MAY_IMPORT |= {
     "copy_as": GROUND | {"part", "part_text", "job", "study", "lab"},
     "memo": GROUND | {"compare", "table", "wording"},
     "doctor": GROUND | {"part", "catalog", "machine", "ceilings"},
-    "report": GROUND | {"catalog", "job", "compare", "charts", "table", "wording"},
+    "report": GROUND | {"catalog", "job", "compare", "charts", "table", "wording", "store", "study"},
     "queue": BENCH | {"_lock"},
-    "study": BENCH | {"part_text", "queue"},
+    "study": BENCH | {"part_text", "queue", "compare", "together"},
     "together": BENCH,
     "diagnose": BENCH,
+    "search": BENCH
+    | {"_lock", "ceilings", "compare", "copy_as", "diagnose", "estimate", "queue", "report", "study", "table"},
     "cli": BENCH
     | {
+        "search",
         "batch",
         "ceilings",
         "compare",

@@ -132,11 +132,14 @@ def ranges(
         low, high = found.get(name, (0.0, 0.0))
         found[name] = (min(low, float(numbers.min())), max(high, float(numbers.max())))
 
+    def look_after(name: str, _layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+        look(name, output)
+
     watched = {name: model.get_submodule(name) for name in names}
     if outputs:
-        run([each.register_forward_hook(lambda *all, name=name: look(name, all[2])) for name, each in watched.items()])
+        run([each.register_forward_hook(partial(look_after, name)) for name, each in watched.items()])
     else:
-        run([on_inputs(each, lambda inputs, name=name: look(name, inputs)) for name, each in watched.items()])
+        run([on_inputs(each, partial(look, name)) for name, each in watched.items()])
     return found
 
 

@@ -26,6 +26,7 @@ class WeightOnly(Step):
     title = "Weights in 8, 4, 3 or 2 bits"
     source = "rtn: Jacob et al., arXiv 1712.05877, eq. 1, per group; gptq: Frantar et al., arXiv 2210.17323, algorithm 1; hqq: Badri & Shaji 2023"
     precision = True
+    searched = {"bits": (8, 4, 3, 2), "method": ("rtn", "gptq", "hqq")}
 
     bits: Literal[8, 4, 3, 2] = param(4, help="Width of a stored weight", unit="bits")
     group_size: Literal[16, 32, 64, 128, 256] | None = param(
