@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from workbench import batch
 from workbench.batch._outputs import summary, write_junit
-from workbench.batch._view import look
 from workbench.batch.carry_out import _requirements
+from workbench.batch.views import look
 from workbench.cli import app
 from workbench.errors import InvalidInput
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 
 from workbench.batch._declared import declared, warnings
 from workbench.batch.execute import read
-from workbench.batch.grid import read_grid
+from workbench.batch.grid import read_grid, word
 from workbench.errors import InvalidInput
 from workbench.params import ParamSpec
 
@@ -78,6 +78,14 @@ def test_the_keys_of_a_grid_work_together() -> None:
 def test_words_win_over_the_file() -> None:
     points = read_grid(SPECS, {"axes": {"bits": [2, 4], "seed": [1]}}, ["bits=8", "seed=3..4", "name=007"]).points
     assert points == ({"bits": 8, "seed": 3, "name": "007"}, {"bits": 8, "seed": 4, "name": "007"})
+
+
+@given(some.text(some.characters(exclude_categories=["Cc", "Cs"]), max_size=8))
+@settings(max_examples=80, deadline=None)
+def test_a_spelled_text_comes_back_as_it_was(text: str) -> None:
+    assert read_grid(SPECS, None, [word("name", text), word("layers", ["x", "y"]), word("share", None)]).points == (
+        {"name": text, "layers": ["x", "y"], "share": None},
+    )
 
 
 def test_a_value_that_is_the_default_is_no_further_row() -> None:

@@ -10,8 +10,8 @@ import pytest
 from batch_folders import crafted
 
 from workbench.batch._front import front
-from workbench.batch._view import look
 from workbench.batch.index import index_page, write_index
+from workbench.batch.views import look
 from workbench.errors import ArtifactError, InvalidInput
 
 WITHOUT_LIBRARY = re.compile(r"<script>.*?</script>", re.DOTALL)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from workbench.batch._record import Metric
-from workbench.batch._view import Batch, Line, View
+from workbench.batch.views import Batch, Line, View
 from workbench.errors import MissingExtra
 
 if TYPE_CHECKING:

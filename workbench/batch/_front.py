@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.batch._record import Metric
-from workbench.batch._view import Line
+from workbench.batch.views import Line
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

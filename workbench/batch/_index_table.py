@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from workbench import wording
 from workbench.batch import _row
 from workbench.batch._record import Metric
-from workbench.batch._view import Batch, View
+from workbench.batch.grid import word
+from workbench.batch.views import Batch, View, said
 from workbench.report._runs_table import chip
 
 CHIPS = {
@@ -55,9 +56,7 @@ def rows_table(batch: Batch, *, on_front: Set[str]) -> str:
 
 def reproduce(batch: Batch, view: View) -> str:
     """Return the line that executes one row again, in a folder of its own."""
-    pairs = [
-        word for name, value in view.values.items() if value is not None for word in ("-p", f"{name}={_text(value)}")
-    ]
+    pairs = [text for name, value in view.values.items() for text in ("-p", word(name, value))]
     return shlex.join(["workbench", "batch", "run", batch.path_of_notebook, *pairs, "--out", f"again-{view.row_id}"])
 
 
@@ -87,7 +86,7 @@ def _cells(
     view: View, varying: Sequence[str], metrics: Sequence[str], longest: float, *, on_front: bool
 ) -> dict[str, Cell]:
     star = f" {chip('good', '★ front')}" if on_front else ""
-    why = f"<small>{escape(_said(view))}</small>" if _said(view) else ""
+    why = f"<small>{escape(said(view))}</small>" if said(view) else ""
     cells = {"status": Cell(f"{chip(*CHIPS[view.state])}{star}{why}", view.state)}
     for name in varying:
         value = view.values.get(name)
@@ -160,14 +159,6 @@ def _quantity(value: float, unit: str) -> str:
         return wording.quantity(value, unit)
     number = f"{value:,.0f}" if value.is_integer() and abs(value) < LONGEST_WHOLE else f"{value:.4g}"
     return f"{number} {unit}".rstrip()
-
-
-def _said(view: View) -> str:
-    if view.state == "running" and view.cell:
-        return f"cell {view.cell['cell']} of {view.cell['total']}: {view.cell['title'] or view.cell['line']}"
-    if view.record and view.record.error and view.state == view.record.status:
-        return (view.record.error.message.splitlines() or [""])[0][:160]
-    return view.why
 
 
 def _line(view: View, line: Mapping[str, Cell], names: Sequence[str]) -> str:

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 from workbench.batch._frame import flat, write_table
 from workbench.batch._front import front
-from workbench.batch._view import Batch, View
-from workbench.batch.index import counted, duration_text, write_index
+from workbench.batch.index import duration_text, write_index
+from workbench.batch.views import Batch, View, counted
 
 MOST_LINES = 50
 FAILED = ("failed", "timeout", "oom_limit", "kernel_died", "cancelled")

@@ -18,8 +18,8 @@ import orjson
 from workbench.batch._folder import Folder
 from workbench.batch._frame import flat, flat_line, to_frame
 from workbench.batch._front import front
-from workbench.batch._view import Batch, look
 from workbench.batch.grid import Source
+from workbench.batch.views import Batch, look
 from workbench.errors import InvalidInput, RunFailed
 from workbench.launch._order import ROOT, lasting_environment
 

@@ -14,8 +14,8 @@ from workbench.batch._members import sweep
 from workbench.batch._options import Options
 from workbench.batch._plan import Only, Plan, Sorted, make_plan, sort_out, stored_plan
 from workbench.batch._runner import Runner, Tell
-from workbench.batch._view import Batch, look
 from workbench.batch.grid import Source
+from workbench.batch.views import Batch, look
 from workbench.errors import InvalidInput
 
 DONE, FAILED, UNMET, HARNESS, PARTIAL, INTERRUPTED = 0, 1, 3, 4, 5, 130

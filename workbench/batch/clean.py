@@ -9,8 +9,8 @@ from pathlib import Path
 from workbench.batch._folder import Folder
 from workbench.batch._front import front
 from workbench.batch._row import LOG, OUT
-from workbench.batch._view import look
 from workbench.batch.inside import ARTIFACTS
+from workbench.batch.views import look
 from workbench.errors import InvalidInput
 
 GOES = (OUT, "out.html", LOG, ARTIFACTS, "attempts")

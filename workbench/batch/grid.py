@@ -51,7 +51,7 @@ class Grid:
 def read_grid(specs: tuple[ParamSpec, ...], source: Source | None = None, pairs: Sequence[str] = ()) -> Grid:
     """Return the points that a grid (None = a point of defaults) and `name=value` words spell.
 
-    Words win over the grid: `bits=4,8` and `seed=0..4` are axes, `bits=4` is one value for all. Raises InvalidInput with
+    Words win over the grid: `bits=4,8` and `seed=0..4` are axes, `bits=4` is one value for all, `name="a,b"` one text. Raises InvalidInput with
     every problem of keys, names, types, choices, ranges and expressions at once.
     """
     reading = _Reading({spec.name: spec for spec in specs})
@@ -145,15 +145,30 @@ def _csv_points(path: Path, reading: _Reading) -> list[Point]:
 
 
 def _words(pairs: Sequence[str], reading: _Reading) -> dict[str, list[Any]]:
-    """Return each name with its values; a comma separates values, but in the value of a list."""
+    """Return each name with its values; a comma separates values, but in the value of a list and between quotes."""
     reading.found += [f"{pair!r} is not name=value" for pair in pairs if "=" not in pair]
-    axes = {}
+    axes: dict[str, list[Any]] = {}
     for name, text in (pair.split("=", 1) for pair in pairs if "=" in pair):
         kind = reading.specs[name].kind if name in reading.specs else ""
+        if text[:1] == text[-1:] == '"' and len(text) > 1:
+            axes[name] = [text[1:-1]]
+            continue
         numbers = _whole_range(text) if kind in ("int", "") else None
         texts = [text] if kind in ("list", "mapping") else text.split(",")
         axes[name] = numbers or [_from_text(name, each, reading) for each in texts]
     return axes
+
+
+def word(name: str, value: Any) -> str:
+    """Return the `name=value` that spells one value: text that a comma would part, or that looks like none, in quotes."""
+    if isinstance(value, dict):
+        return f"{name}={json.dumps(value)}"
+    if isinstance(value, list | tuple):
+        return f"{name}={','.join(map(str, value))}"
+    needs_quotes = isinstance(value, str) and (
+        "," in value or value[:1] == '"' or value.lower() in ("none", "null", "")
+    )
+    return f'{name}="{value}"' if needs_quotes else f"{name}={value}"
 
 
 def _from_text(name: str, text: str, reading: _Reading) -> Any:

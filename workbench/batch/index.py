@@ -11,7 +11,7 @@ from typing import Any
 from workbench.batch import _row
 from workbench.batch._front import Front, front, front_figure
 from workbench.batch._index_table import rows_table
-from workbench.batch._view import Batch
+from workbench.batch.views import Batch, counted
 from workbench.report import _charts
 from workbench.report._page import Section, page
 from workbench.wording import bytes_text
@@ -76,11 +76,6 @@ def index_page(batch: Batch) -> str:
         style=STYLE,
         script=SCRIPT,
     )
-
-
-def counted(batch: Batch) -> str:
-    """Return, as in `9 passed, 2 failed, 1 timeout`."""
-    return ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in batch.counts.items())
 
 
 def duration_text(seconds: float) -> str:

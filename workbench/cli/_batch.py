@@ -147,7 +147,7 @@ def status(folder: Folder, json: Json = False) -> None:
       "rows": [{"row_id", "state", "why", "duration_s", "cell": {"cell", "total", "title"}}]}
     """
     from workbench.batch._folder import Folder as BatchFolder
-    from workbench.batch._view import look
+    from workbench.batch.views import look
     from workbench.cli import _batch_pages as pages
     from workbench.cli._text import say_json
 
@@ -163,7 +163,7 @@ def report(folder: Folder) -> None:
     """Write the page, the table and the summary of a batch anew, as it stands; prints the page's path."""
     from workbench.batch._folder import Folder as BatchFolder
     from workbench.batch._outputs import write_outputs
-    from workbench.batch._view import look
+    from workbench.batch.views import look
 
     found = look(BatchFolder(folder))
     write_outputs(found)
@@ -241,7 +241,7 @@ def collect(
     """Write the rows of several batches into one table, with a column `meta.batch`."""
     from workbench.batch._folder import Folder as BatchFolder
     from workbench.batch._frame import table, write_table
-    from workbench.batch._view import look
+    from workbench.batch.views import look
     from workbench.errors import InvalidInput
 
     if output.suffix not in (".csv", ".parquet"):

@@ -13,9 +13,9 @@ from workbench.cli._text import or_dash, say_rows
 if TYPE_CHECKING:
     from workbench.batch._plan import Plan
     from workbench.batch._record import Record
-    from workbench.batch._view import Batch
     from workbench.batch.carry_out import Done
     from workbench.batch.estimate import Estimate
+    from workbench.batch.views import Batch
     from workbench.params import ParamSpec
 
 FIRST = 5
@@ -57,7 +57,7 @@ def say_plan(plan: Plan, found: Estimate) -> None:
 
 def say_done(done: Done) -> None:
     """Print how a batch ended, its failures, and where everything is."""
-    from workbench.batch.index import counted
+    from workbench.batch.views import counted
 
     batch = done.batch
     failed = [view for view in batch.rows if view.record and view.record.error and view.state == view.record.status]
@@ -93,13 +93,13 @@ def status_record(batch: Batch) -> dict[str, Any]:
 
 def say_status(batch: Batch) -> None:
     """Print the counts, what runs, and what failed."""
-    from workbench.batch.index import counted
+    from workbench.batch.views import counted, said
 
     runner = batch.folder.runner()
     who = f"process {runner['pid']} on {runner['host']} runs it" if runner else "nobody runs it"
     typer.echo(f"{batch.notebook}: {counted(batch)}; {who}")
     quiet = ("passed", "planned", "skipped")
-    rows = [(view.row_id, view.state, _where(view.cell) or view.why) for view in batch.rows if view.state not in quiet]
+    rows = [(view.row_id, view.state, said(view)) for view in batch.rows if view.state not in quiet]
     if rows:
         say_rows(("row", "state", "why, or where"), rows)
     if not runner and any(state not in ("passed", "skipped") for state in batch.counts):
@@ -163,10 +163,6 @@ def _legal(spec: ParamSpec) -> str:
 
 def _interval(low: float | None, high: float | None) -> str:
     return f"[{low:g}, {high:g}]" if low is not None and high is not None else ""
-
-
-def _where(cell: Any) -> str:
-    return f"cell {cell['cell']} of {cell['total']}: {cell['title'] or cell['line']}" if cell else ""
 
 
 def _warn(warnings: Sequence[str]) -> None:

@@ -20,6 +20,8 @@ from workbench.batch._problem import groups
 from workbench.batch._record import Metric, Record, State
 from workbench.errors import InvalidInput
 
+MOST_CHARACTERS = 160  # of an error where it is one line among many
+
 
 @dataclass(frozen=True)
 class View:
@@ -90,6 +92,25 @@ def look(folder: Folder) -> Batch:
         fresh = plan.fingerprint(known[row_id]) if plan and row_id in known else None
         views.append(_view(folder, row_id, values, records.get(row_id), told.get(row_id, {}), fresh, is_run))
     return Batch(folder, record["notebook"], tuple(views))
+
+
+def batch_in(folder: str | Path) -> Batch:
+    """Read the batch in a folder; raises InvalidInput when there is none."""
+    return look(Folder(folder))
+
+
+def counted(batch: Batch) -> str:
+    """Return, as in `9 passed, 2 failed, 1 timeout`."""
+    return ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in batch.counts.items())
+
+
+def said(view: View) -> str:
+    """Return where a running row is, or why a row is in its state, in a line."""
+    if view.state == "running" and view.cell:
+        return f"cell {view.cell['cell']} of {view.cell['total']}: {view.cell['title'] or view.cell['line']}"
+    if view.record and view.record.error and view.state == view.record.status:
+        return (view.record.error.message.splitlines() or [""])[0][:MOST_CHARACTERS]
+    return view.why
 
 
 def _current(folder: Folder) -> Plan | None:
