@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -27,7 +28,7 @@ def least_error_ranges(model: nn.Module, names: Sequence[str], examples: Example
         low, high = full[name]
         counts[name] += torch.histc(inputs.detach().float(), BINS, low, max(high, low + 1e-12)).double().cpu()
 
-    hooks = [_fake.on_inputs(model.get_submodule(name), lambda inputs, name=name: count(name, inputs)) for name in full]
+    hooks = [_activations.on_inputs(model.get_submodule(name), partial(count, name)) for name in full]
     _activations.passed(model, examples, hooks)
     return {name: _narrowed(full[name], counts[name]) for name in full}
 
