@@ -15,6 +15,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from workbench.compress import _activations
+
 LARGEST = {8: 127, 4: 7}  # integer of a weight, of either sign, as the formats use them
 STEPS = 255  # of uint8 inputs
 MOMENTUM = 0.95  # of the moving averages of an input's ends
@@ -136,18 +138,16 @@ def ranges(
         look(name, output)
 
     watched = {name: model.get_submodule(name) for name in names}
+<<<<<<< HEAD
     if outputs:
         run([each.register_forward_hook(partial(look_after, name)) for name, each in watched.items()])
     else:
         run([on_inputs(each, partial(look, name)) for name, each in watched.items()])
+=======
+    show = _activations.on_outputs if outputs else _activations.on_inputs
+    run([show(layer, partial(look, name)) for name, layer in watched.items()])
+>>>>>>> quant
     return found
-
-
-def on_inputs(layer: nn.Module, look: Callable[[Tensor], None]) -> Any:
-    """Return a hook that shows each input of a layer, however it is called."""
-    return layer.register_forward_pre_hook(
-        lambda _, args, named: look(args[0] if args else next(iter(named.values()))), with_kwargs=True
-    )
 
 
 def folding(norm: Any, rank: int) -> Tensor:
