@@ -155,7 +155,7 @@ def figures_of(found: Found, names: Sequence[str]) -> dict[str, Any]:
 
 def _print(model: str, progress: Any) -> None:
     trial = progress.trial
-    if trial and trial.status:
+    if trial and progress.run:
         print(
             f"{model} {trial.number} {[step['use'] for step in trial.steps]} {trial.format['use']} {trial.status}, {progress.seconds_left:.0f} s left",
             flush=True,

@@ -78,7 +78,7 @@ def test_test_answers_choose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         found.append(found_by(Store(tmp_path / name)))
     assert asked(found[0]) == asked(found[1])
     assert found[0].chosen.job_id == found[1].chosen.job_id  # type: ignore[union-attr]
-    assert "Test, not used to choose: accuracy 30.00%" in " ".join(found[1].choice.why)  # type: ignore[union-attr]
+    assert "Test, not used to choose: accuracy 30.00%" in " ".join(found[1].why())
 
 
 def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(
@@ -127,6 +127,15 @@ def test_a_finished_space_ends_before_the_budget(tmp_path: Path, monkeypatch: py
     assert len(landscape.jobs) == 4  # as trained, and int8 with three ways to calibrate
 
 
+def test_what_fits_as_measured_but_is_not_shown_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Landscape(monkeypatch)
+    found = found_by(Store(tmp_path / "runs"), only=["int8_static"], formats=["onnx"], max_drop=0.25)
+    assert found.chosen is not found.choice.recommended  # type: ignore[union-attr]
+    said = " ".join(found.why())
+    assert "fits as measured, +0.20 points" in said and "not shown: 1000 validation examples" in said
+    assert "Test, not used to choose: accuracy 98.80%" in said and "Shown to fit is" in said
+
+
 def test_other_searches_have_other_seeds_and_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path / "runs")
     found = []
@@ -143,7 +152,7 @@ def test_other_seeds_repeat_what_was_chosen(tmp_path: Path, monkeypatch: pytest.
     assert [run.job["seed"] for run in found.again] == [1, 2]
     assert {job.seed for job in landscape.jobs} == {0, 1, 2}
     assert all(run.job["steps"] == found.chosen.job["steps"] for run in found.again)  # type: ignore[union-attr]
-    assert "With seed 1: validation accuracy" in found.seeds_text()[0]
+    assert "With seed 1: validation accuracy" in " ".join(found.why())
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:

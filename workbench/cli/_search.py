@@ -99,7 +99,7 @@ def _say(found: Found, texts: Mapping[str, str], written: Path | None) -> None:
         say("nothing was chosen: the model as trained has no finished run", markup=False)
         return
     say(f"chosen: {found.chosen.run_id}", style="bold", markup=False)
-    for sentence in (*found.choice.why, *found.seeds_text()):  # type: ignore[union-attr]
+    for sentence in found.why():
         say(sentence, markup=False)
     say(texts["yaml"], markup=False)
     say(texts["command"], markup=False, soft_wrap=True)

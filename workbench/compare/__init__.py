@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.compare import _samples
 from workbench.compare._budgets import Budgets, Choice, Drop
-from workbench.compare._choosing import choose
+from workbench.compare._choosing import choose, reported_test
 from workbench.compare._differences import ClassChange, Difference, Flip, differences, flips, labels_of, per_class
 from workbench.compare._fastest import Fastest, Rival, fastest
 from workbench.compare._latency_ratio import (
@@ -45,7 +45,7 @@ __all__ = [
     "MEASURED_TOGETHER", "Budgets", "Choice", "ClassChange", "Comparison", "Difference", "Drop", "Fastest", "Flip", "Front",
     "LatencyComparison", "Median", "NonInferiority", "PairedAccuracy", "PairedPerplexity", "Ratio", "Rival", "choose",
     "compare_runs", "examples_needed", "fastest", "median_interval", "non_inferior", "paired_accuracy", "paired_perplexity", "pareto",
-    "ratio_interval", "wilson",
+    "ratio_interval", "reported_test", "wilson",
 ]  # fmt: skip
 
 

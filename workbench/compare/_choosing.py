@@ -113,7 +113,7 @@ def _why(ranked: list[Candidate], unproven: list[Candidate], budgets: Budgets, n
     if not ranked:
         said = [f"None of {num_runs} runs fits the budgets."]
     else:
-        said = [_place(ranked, budgets), *_kept_drop(ranked[0], budgets), *_reported_test(ranked[0].run)]
+        said = [_place(ranked, budgets), *_kept_drop(ranked[0], budgets), *reported_test(ranked[0].run)]
     if unproven and (not ranked or _cheaper(unproven[0], ranked[0])):
         drop = unproven[0].drop
         assert drop is not None
@@ -151,7 +151,7 @@ def _kept_drop(best: Candidate, budgets: Budgets) -> list[str]:
     ]
 
 
-def _reported_test(run: Run) -> list[str]:
+def reported_test(run: Run) -> list[str]:
     """Return the test figure of the chosen run: reported here, read nowhere above."""
     accuracy, perplexity = run.get("accuracy", split="test"), run.get("perplexity", split="test")
     if accuracy:

@@ -61,6 +61,22 @@ class Found:
     def _cost(self, run: Run) -> float:
         return math.prod(values.get(run.run_id, math.inf) for values in self.costs().values())
 
+    def why(self) -> list[str]:
+        """Return why this run, what it loses, and its test figure, which chose nothing."""
+        chosen, choice = self.chosen, self.choice
+        if chosen is None or choice is None:
+            return []
+        if chosen is choice.recommended:
+            return [*choice.why, *self._seeds()]
+        drop, words = choice.drops[chosen.run_id], " × ".join(aim.words for aim in self.aims)
+        said = [
+            f"{chosen.run_id} has the least {words} of the runs whose drop fits as measured, {drop.value + 0.0:+.2f} {drop.unit}.",
+            f"That is not shown: {drop.n} validation examples only exclude a drop above {drop.bound:.2f}.",
+        ]
+        if choice.recommended:
+            said.append(f"Shown to fit is {choice.recommended.run_id}.")
+        return [*said, *compare.reported_test(chosen), *self._seeds()]
+
     @property
     def was_stopped(self) -> bool:
         return self.ended == BY_HAND
@@ -69,7 +85,7 @@ class Found:
         """Return what runs are ranked by: words of each aim → value by run id."""
         return costs_of(self.runs, self.aims)
 
-    def seeds_text(self) -> list[str]:
+    def _seeds(self) -> list[str]:
         """Say how the chosen recipe did with other seeds, which train models of their own."""
         return [
             f"With seed {run.job.get('seed')}: {', '.join(_accuracies(run))}." for run in self.again if _accuracies(run)
@@ -92,7 +108,7 @@ class Found:
             "chosen": self.chosen.run_id if self.chosen else None,
             "is_shown": bool(self.choice and self.choice.recommended and self.chosen is self.choice.recommended),
             "job": self.chosen.job if self.chosen else None,
-            "why": list(self.choice.why) if self.choice else [],
+            "why": self.why(),
             "seeds": [run.run_id for run in self.again],
             "num_run": sum(bool(trial.status) for trial in self.trials),
             "not_run": self.refusals(),

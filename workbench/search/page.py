@@ -64,6 +64,6 @@ def _line(found: Found, each: Member, numbers: list[int]) -> str:
 def _chosen(found: Found) -> str:
     if found.chosen is None or found.choice is None:
         return ""
-    why = "".join(f"<li>{escape(sentence)}</li>" for sentence in (*found.choice.why, *found.seeds_text()))
+    why = "".join(f"<li>{escape(sentence)}</li>" for sentence in found.why())
     told = texts(found, Path(found.chosen.folder).parent)
     return f"<ul>{why}</ul><pre>{escape(told['yaml'])}</pre><pre>{escape(told['command'])}</pre>"
