@@ -143,13 +143,8 @@ def test_a_module_imports_only_what_its_room_may(path: Path) -> None:
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_library_never_imports_jupyter(path: Path) -> None:
     kernel_side = {"ipywidgets", "IPython", "jupyterlab", "ipykernel", "anywidget", "widgets"}
-<<<<<<< HEAD
-    if path.name == "_warm_kernel.py":  # becomes a kernel itself
-        kernel_side.remove("ipykernel")
-=======
     if path.name == "_warm_kernel.py":
         kernel_side -= {"ipykernel"}  # a process of it becomes the kernel, instead of `python -m ipykernel_launcher`
->>>>>>> batch
     roots = {name.split(".")[0] for name in imported(path)}
     assert not roots & kernel_side
 

@@ -134,19 +134,8 @@ def ranges(
         low, high = found.get(name, (0.0, 0.0))
         found[name] = (min(low, float(numbers.min())), max(high, float(numbers.max())))
 
-    def look_after(name: str, _layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-        look(name, output)
-
-    watched = {name: model.get_submodule(name) for name in names}
-<<<<<<< HEAD
-    if outputs:
-        run([each.register_forward_hook(partial(look_after, name)) for name, each in watched.items()])
-    else:
-        run([on_inputs(each, partial(look, name)) for name, each in watched.items()])
-=======
     show = _activations.on_outputs if outputs else _activations.on_inputs
-    run([show(layer, partial(look, name)) for name, layer in watched.items()])
->>>>>>> quant
+    run([show(model.get_submodule(name), partial(look, name)) for name in names])
     return found
 
 

@@ -28,11 +28,7 @@ def least_error_ranges(model: nn.Module, names: Sequence[str], examples: Example
         low, high = full[name]
         counts[name] += torch.histc(inputs.detach().float(), BINS, low, max(high, low + 1e-12)).double().cpu()
 
-<<<<<<< HEAD
-    hooks = [_fake.on_inputs(model.get_submodule(name), partial(count, name)) for name in full]
-=======
     hooks = [_activations.on_inputs(model.get_submodule(name), partial(count, name)) for name in full]
->>>>>>> quant
     _activations.passed(model, examples, hooks)
     return {name: _narrowed(full[name], counts[name]) for name in full}
 
