@@ -208,7 +208,7 @@ def doctor(
     again: Annotated[bool, typer.Option("--again", help="Measure the ceilings anew")] = False,
     json: Json = False,
 ) -> None:
-    """Look at this machine and installation; measure what one thread can do at most (once, three seconds).
+    """Look at this machine and installation; measure what one thread can do at most (once, seconds).
 
     \b
     --json: {"schema", "ok", "findings": [{"name", "status": PASS|WARN|FAIL, "found", "fix"}], "ceilings":
