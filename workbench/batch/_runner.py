@@ -127,7 +127,9 @@ class Runner:
         (draft / "in_params.yaml").write_text(yaml.safe_dump(row.given, sort_keys=False, allow_unicode=True))
         kept = hashlib.sha256(orjson.dumps(wanted.fingerprint, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
         cache = self.folder.path / "cache" / kept
-        order = _row.Order(str(self.notebook), str(draft), row.given, self.options.threads, str(cache), self._warm)
+        order = _row.Order(
+            str(self.notebook), str(draft), row.given, self.options.threads, str(cache), self._warm, self.options.pages
+        )
         self.folder.note(row.row_id, "running", attempt=attempt)
         self.running[row.row_id] = (wanted, _running.start(row, order, self.options, attempt))
 
