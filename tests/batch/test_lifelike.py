@@ -34,6 +34,25 @@ made = cached("slow", lambda: open("made.txt", "a").write("x"))
 """
 
 
+TAKES_TURNS = """
+import json, time
+from workbench.batch import exclusive, record
+if seed == 0:
+    time.sleep(1.0)
+    with exclusive() as told:
+        began = time.monotonic()
+        time.sleep(1.0)
+        span = [began, time.monotonic()]
+    record("load", told["load1"], measured_alone=told["measured_alone"])
+else:
+    span, until = [], time.monotonic() + 6
+    while time.monotonic() < until:
+        span.append(time.monotonic())
+        time.sleep(0.005)
+json.dump(span, open(f"span-{seed}.json", "w"))
+"""
+
+
 def records(out: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_bytes()) for path in sorted(out.glob("rows/*/record.json"))]
 
@@ -84,6 +103,17 @@ def test_an_interrupted_runner_says_130_and_keeps_its_state(tmp_path: Path) -> N
     _, said = runner.communicate(timeout=60)
     assert runner.returncode == 130 and f"workbench batch run --resume --out {out}" in said
     assert records(out)[0]["status"] == "cancelled" and processes_of(out) == []
+
+
+def test_other_rows_are_paused_while_one_measures(tmp_path: Path) -> None:
+    notebook = written(tmp_path, TAKES_TURNS, parameters=SEED)
+    done = called("run", notebook, "-p", "seed=0,1", "--out", tmp_path / "out", "-j", "2", "--timeout", "60")
+    assert done.returncode == 0, done.stderr
+    began, ended = json.loads((tmp_path / "span-0.json").read_text())
+    ticks = json.loads((tmp_path / "span-1.json").read_text())
+    assert ticks[0] < began and ticks[-1] > ended, "they didn't run side by side"
+    assert not [tick for tick in ticks if began < tick < ended]
+    assert records(tmp_path / "out")[0]["measured_alone"] in (True, False)  # others may use this machine, too
 
 
 def test_a_notebook_without_parameters_runs_once_and_takes_none(tmp_path: Path) -> None:

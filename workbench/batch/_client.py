@@ -12,13 +12,14 @@ from papermill.engines import NBClientEngine, papermill_engines
 NAME = "workbench"
 MOST_PRINTED = 10_000_000  # characters of one cell
 CHARACTERS_PER_MB = 1_000_000
+SECONDS_OF_SILENCE = 3600  # between a cell's end and its last output: a kernel may be paused there while others measure
 
 
 class Client(PapermillNotebookClient):
     """Keeps the first ten million characters that a cell prints, and says how many more there were."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+        super().__init__(*args, **{"iopub_timeout": SECONDS_OF_SILENCE, **options})
         self._printed: dict[int, int] = {}  # characters, by cell
         self._notes: dict[int, NotebookNode] = {}
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
@@ -165,8 +165,11 @@ class Folder:
     # ── one runner ──
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Be the only runner; raises InvalidInput when another one works here. The lock vanishes with its process."""
+    def held(self) -> Iterator[IO[bytes]]:
+        """Be the only runner, and yield the lock; raises InvalidInput when another one works here.
+
+        The lock vanishes with the last process that has it open: forks close it.
+        """
         with disk_errors(self.path), (self.path / "runner.lock").open("ab") as lock:
             owner = self.runner()
             if not _lock.take(lock, wait=False) or (owner and owner["host"] != socket.gethostname()):
@@ -184,7 +187,7 @@ class Folder:
             write_json(self.path / "runner.json", facts)
             (self.path / "stop.json").unlink(missing_ok=True)
             try:
-                yield
+                yield lock
             finally:
                 (self.path / "runner.json").unlink(missing_ok=True)
 

@@ -32,6 +32,7 @@ class Options:
     max_failures: int | None = None
     budget_s: float | None = None
     cold: bool = False
+    exclusive: bool = True  # other rows are paused while one measures through `exclusive`
     pages: str = "failed"  # which rows get an out.html: all, failed or none
 
     def settled(self) -> Options:

@@ -11,10 +11,11 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
@@ -48,12 +49,14 @@ class Order:
     pages: str = "none"  # which executed notebooks also become a page: all, failed or none
 
 
-def begin(order: Order, runner: int) -> None:
-    """Be the process of a row from its first moment to its end; never returns."""
+def begin(order: Order, runner: int, private: Sequence[IO[bytes]] = ()) -> None:
+    """Be the process of a row from its first moment to its end, without what is the runner's alone; never returns."""
     from workbench.batch._kernel import RowKernel
     from workbench.batch._warm_kernel import Waiting, WarmKernel
 
     os.setsid()
+    for each in private:
+        each.close()
     _end_with(runner)
     with Path(order.draft, LOG).open("ab") as log:
         for stream in (sys.stdout, sys.stderr):

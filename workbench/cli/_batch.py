@@ -97,6 +97,7 @@ def run(
     allow_failures: Annotated[int, typer.Option(help="So many failed rows are fine")] = 0,
     junit: Annotated[Path | None, typer.Option(metavar="FILE.xml", help="Write a JUnit report")] = None,
     pages_of: Annotated[str, typer.Option("--pages", help="Which rows also get a page: all, failed or none")] = "failed",
+    exclusive: Annotated[bool, typer.Option("--exclusive-latency/--no-exclusive-latency", help="Pause other rows while one measures")] = True,
     cold: Annotated[bool, typer.Option("--cold", help="A new interpreter for everything, nothing warmed up before")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say the result only")] = False,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object per event, on stdout")] = False,
@@ -124,7 +125,7 @@ def run(
         jobs=jobs, threads=_threads(threads_per_job), timeout_s=seconds(timeout, "--timeout") if timeout else None,
         cell_timeout_s=seconds(cell_timeout, "--cell-timeout") if cell_timeout else None,
         memory_bytes=memory(mem, "--mem") if mem else None, retries=retries, retry_on=words([retry_on]),
-        max_failures=0 if fail_fast else max_failures, budget_s=seconds(budget, "--budget") if budget else None, cold=cold, pages=pages_of,
+        max_failures=0 if fail_fast else max_failures, budget_s=seconds(budget, "--budget") if budget else None, cold=cold, exclusive=exclusive, pages=pages_of,
     )  # fmt: skip
     request = Request(
         out, notebook, grid, tuple(pairs or ()), options, force, only, where, tuple(require or ()), allow_failures, junit,  # type: ignore[arg-type]
