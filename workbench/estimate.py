@@ -18,8 +18,14 @@ CODED_FLOAT_BITS = 27  # the mantissas of trained floats are noise, their expone
 SCALE_BYTES = {
     "int8 dynamic": 5,
     "int8 static": 13,
+    "int4 static": 13,
 }  # per output channel: scale and zero point (static: the bias's too)
-NODE_BYTES = {"bfloat16": (0, 800), "int8 dynamic": (550, 1050), "int8 static": (800, 1900)}  # per layer, graph only
+NODE_BYTES = {
+    "bfloat16": (0, 800),
+    "int8 dynamic": (550, 1050),
+    "int8 static": (800, 1900),
+    "int4 static": (800, 1900),
+}  # per layer, graph only
 CODED = "coded zeros cost their position and no value; a dense kernel still multiplies by them once they are decoded"
 PACKED_NODE_BYTES = (100, 400)  # the same, of packed weights that a kernel widens; else the graph holds the unpacking:
 UNPACKING_BYTES = {"int8": (1200, 3300), "int4": (4500, 6500), "int3": (8000, 10200), "int2": (4500, 6500)}
@@ -191,7 +197,7 @@ def _scale_bytes(card: ModelCard) -> float:
     if packed:
         return sum(layer.packed_bytes - layer.num_weights * WIDTHS[layer.precision] for layer in packed)
     per_channel = SCALE_BYTES.get(card.precision, 0)
-    return per_channel * sum(layer.weight_shape[0] for layer in card.layers if layer.precision == "int8")
+    return per_channel * sum(layer.weight_shape[0] for layer in card.layers if layer.precision in ("int8", "int4"))
 
 
 def _latency_ms(card: ModelCard, figures: _FormatFigures, ceilings: Mapping[str, Any]) -> tuple[float, float]:
@@ -199,7 +205,8 @@ def _latency_ms(card: ModelCard, figures: _FormatFigures, ceilings: Mapping[str,
     best = worst = 0.0
     for layer in card.layers:
         operations = 2 * (layer.macs or 0)
-        precision = "float32" if layer.packed_bytes else _dtype(layer)  # packed weights are widened before the product
+        is_widened = layer.packed_bytes or layer.precision == "int4"  # before the product
+        precision = "float32" if is_widened else _dtype(layer)
         best += operations / (ceilings[f"{precision}_gflops"] * 1e9)
         reading = _layer_bytes(layer) / (ceilings["read_gb_per_s"] * 1e9) if layer.macs else 0.0
         worst += max(operations / (ceilings[f"{precision}_row_gflops"] * 1e9), reading)

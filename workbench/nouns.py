@@ -141,10 +141,13 @@ class Quantization:
     weights: str  # dtype of stored weights: int8, bfloat16, int4, codebook16 (of 16 shared values, zero not counted)
     activations: str  # dtype while running: int8, uint8, bfloat16, float32
     granularity: Literal["tensor", "channel"] = "tensor"
-    calibration: str = ""  # range estimator for static schemes: minmax | percentile | entropy
+    calibration: str = ""  # range estimator for static schemes: minmax | percentile | entropy | mse (found by the step)
     num_calibration: int = 0  # examples
     kind: str = ""  # of the layer: linear | conv
-    bits: int = 8  # this and what follows: of weight_only schemes
+    input_range: tuple[float, float] | None = None  # of a static scheme; None = the format finds it by `calibration`
+    bias_corrected: bool = False  # the mean error of rounding the weights is already out of the biases
+    output_range: tuple[float, float] | None = None  # likewise, for formats that store the layer's outputs as integers
+    bits: int = 8  # of static weights too; what follows: of weight_only schemes
     group_size: int | None = None  # input weights that share a scale; None = all of an output channel
     symmetric: bool = True  # the zero point is always 2 ** (bits − 1), and not stored
     float_zeros: bool = False  # zero points are float32, not integers of the grid

@@ -31,6 +31,7 @@ class Part(Params):
     source: ClassVar[str] = ""  # paper, equation or library; "" only for plumbing
     requires: ClassVar[tuple[str, ...]] = ()  # import names that must be present
     extra: ClassVar[str] = ""  # pip extra of this project that brings `requires`
+    searched: ClassVar[Mapping[str, tuple[Any, ...]]] = {}  # values that a search tries, by parameter; others: default
 
     @classmethod
     def name(cls) -> str:
@@ -161,6 +162,14 @@ class Step(Part):
     def preview(self, card: ModelCard) -> ModelCard:
         """Return the card as it will be after this step."""
         return card
+
+    @classmethod
+    def recovery(cls, model: Model, trained: Sequence[Step], epochs: int) -> dict[str, Any] | None:
+        """Return the record with which this step lets a changed model recover for `epochs`; None = that isn't its use.
+
+        `trained` are the steps that trained `model` before it was changed.
+        """
+        return None
 
     def only(self, layer: str, layers: Sequence[str]) -> list[str]:
         """Return the `skip` with which this step changes `layer` alone, of all prunable `layers` in their order."""

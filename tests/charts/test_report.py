@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from crafted_runs import crafted_run, with_predictions
 
+from tests.compare.test_fastest import in_format
 from workbench.compare import Budgets
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.nouns import Run
@@ -222,3 +223,14 @@ def test_no_runs_and_an_unwritable_place_are_said(runs: list[Run], tmp_path: Pat
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(WorkbenchError, match="can't be written"):
         write_report(runs, tmp_path / "file" / "report.html")
+
+
+def test_of_a_recipe_in_several_formats_the_fastest_is_named(tmp_path: Path) -> None:
+    first = in_format(tmp_path, "coded", 1.5)
+    both = [
+        replace(each, job={**each.job, "model": {"use": "lenet_5"}, "data": {"use": "digits"}})
+        for each in (first, in_format(tmp_path, "openvino", 0.5))
+    ]
+    page = without_scripts(written(both, tmp_path))
+    assert "The fastest format" in page and "openvino is the fastest of 2 formats" in page
+    assert "The fastest format" not in without_scripts(written(both[:1], tmp_path))

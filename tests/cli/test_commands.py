@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from workbench import bench, ceilings
+from workbench import bench, catalog, ceilings
 from workbench.cli import app
 from workbench.job import Job
 from workbench.store import Store
@@ -106,6 +106,34 @@ def test_run_refuses_what_cannot_be_combined_before_anything_runs(tmp_path: Path
     said = call("run", *ARGUMENTS, "--step", "bfloat16", "--store", tmp_path / "none", code=2).stderr
     assert "format onnx" in said
     assert not (tmp_path / "none").exists()
+
+
+def test_the_fastest_format_is_found_and_the_others_are_told_why(tmp_path: Path) -> None:
+    job = [
+        *ARGUMENTS[:-1],
+        "size,quality",
+        "--metrics",
+        "latency pairs=6 restarts=1 singles=30",
+        "--step",
+        "int8_dynamic",
+    ]
+    store = Store(tmp_path / "runs")
+    found = read("run", *job, "--format", "fastest", "--store", store.root)
+    winner = store.get(found["winner"])
+    assert winner.job["format"]["use"] == found["format"]
+    others = {rival["format"]: rival for rival in found["rivals"]}
+    assert all(rival["ratio"] is not None for rival in others.values())
+    assert {found["format"], *others, *found["refused"]} == set(catalog.names("formats"))
+    said = call("run", *job, "--format", "fastest", "--store", store.root).stdout
+    assert f"fastest format of train 1 → int8 dynamic: {found['format']}" in said
+    assert "pt2 can't hold it" in said or "hugging_face can't hold it" in said
+
+
+def test_the_fastest_of_no_format_is_refused_with_every_reason(tmp_path: Path) -> None:
+    impossible = ["--step", "int8_static", "--step", "weight_only bits=4"]
+    said = call("run", *ARGUMENTS, *impossible, "--format", "fastest", "--store", tmp_path / "none", code=2).stderr
+    assert "int8" in said and "error" in said
+    assert "is several jobs" in call("estimate", *ARGUMENTS, "--format", "fastest", code=2).stderr
 
 
 def test_run_of_a_file_takes_no_further_options(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 from pathlib import Path
 
@@ -61,13 +62,16 @@ MAY_IMPORT |= {
     "copy_as": GROUND | {"batch", "part", "part_text", "job", "study", "lab"},
     "memo": GROUND | {"compare", "table", "wording"},
     "doctor": GROUND | {"part", "catalog", "machine", "ceilings"},
-    "report": GROUND | {"catalog", "job", "compare", "charts", "table", "wording"},
+    "report": GROUND | {"catalog", "job", "compare", "charts", "table", "wording", "store", "study"},
     "queue": BENCH | {"_lock"},
-    "study": BENCH | {"part_text", "queue"},
+    "study": BENCH | {"part_text", "queue", "compare", "together"},
     "together": BENCH,
     "diagnose": BENCH,
+    "search": BENCH
+    | {"_lock", "ceilings", "compare", "copy_as", "diagnose", "estimate", "queue", "report", "study", "table"},
     "cli": BENCH
     | {
+        "search",
         "batch",
         "ceilings",
         "compare",
@@ -99,9 +103,15 @@ def room(path: Path) -> str:
     return parts[0]
 
 
-def imported(path: Path) -> set[str]:
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
+def imported(path: Path) -> frozenset[str]:
     """Return the dotted names that a file imports, at any depth of its code; type-checking blocks do not count."""
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     skipped = {
         id(node)
         for block in ast.walk(tree)
@@ -116,7 +126,7 @@ def imported(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -160,7 +170,7 @@ def test_a_lower_room_never_imports_a_higher_one() -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_import_is_tried(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Try):
             caught = " ".join(ast.unparse(handler.type) for handler in node.handlers if handler.type)
             imports = any(isinstance(inner, ast.Import | ast.ImportFrom) for inner in node.body)
@@ -171,7 +181,7 @@ def test_no_import_is_tried(path: Path) -> None:
 def test_broad_except_stands_only_where_everything_is_recorded(path: Path) -> None:
     broad = [
         node.lineno
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
         and not any(isinstance(inner, ast.Raise) for inner in ast.walk(node))  # tidying up and raising on is fine

@@ -9,7 +9,7 @@ import pytest
 
 from workbench import catalog
 from workbench.errors import InvalidInput
-from workbench.study import check_study, expand, labels, read_study
+from workbench.study import check_study, expand, fastest_asked, in_each_format, labels, read_study
 
 
 def record(**changes: Any) -> dict[str, Any]:
@@ -147,3 +147,19 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- a\n- b\n")
     with pytest.raises(InvalidInput, match="a study is a mapping"):
         read_study(tmp_path / "list.yaml")
+
+
+def test_the_jobs_behind_each_fastest_are_named_by_recipe() -> None:
+    study = check_study(record(recipes={"as trained": {}, "int8": {"steps": ["int8_static"], "format": "fastest"}}))
+    ((label, ids),) = fastest_asked(study).items()
+    assert (label.model, label.recipe) == ("mlp", "int8")
+    expected = {job.job_id for job in expand(study) if job.recipe() == "train 1 → int8 static"}
+    assert set(ids) == expected and len(ids) >= 2
+
+
+def test_formats_that_cannot_hold_it_give_their_reasons() -> None:
+    job = expand(check_study(record(recipes={"bf16": {"steps": ["bfloat16"], "format": "pt2"}})))[-1]
+    able, refused = in_each_format(job.to_json())
+    assert {each.format.name() for each in able} | set(refused) == set(catalog.names("formats"))
+    assert all(len(reason) > 8 for reasons in refused.values() for reason in reasons)
+    assert any("bf16" in reason or "bfloat16" in reason for reason in refused["onnx"])

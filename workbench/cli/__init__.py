@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli import _batch, _layers, _lifecycle, _queue, _results
+from workbench.cli import _batch, _layers, _lifecycle, _queue, _results, _search
 from workbench.cli._options import (
     HERE,
     Data,
@@ -89,19 +89,30 @@ def run(
 ) -> None:  # fmt: skip
     """Carry out one job: its parent and reference first, then train, compress, save, measure.
 
+    `--format fastest` carries it out in each format that can hold the model, and says which answers first and why.
+
     \b
     Nested values are dotted:  --step 'distill teacher.use=resnet teacher.depth=18'  or  teacher=run:RUN_ID
     --json: the run record (run.json: run_id, job_id, status, error, job, versions, machine, cpu_seconds, measurements:
-      [{name, unit, better, value, lo, hi, interval, k, n, samples_in, conditions}], artifact, …) and "folder"
+      [{name, unit, better, value, lo, hi, interval, k, n, samples_in, conditions}], artifact, …) and "folder";
+      with --format fastest: {"schema", "winner": run id, "format", "why": [sentences], "rivals": [{"run_id", "format",
+      "reason", "how", "ratio", "lo", "hi", "is_tied"}], "refused": {FORMAT: [reasons]}}
     """
     from workbench import bench
+    from workbench.cli import _fastest
     from workbench.cli import _pages as pages
-    from workbench.cli._input import job_from
+    from workbench.cli._input import job_record
     from workbench.cli._progress import RunProgress
     from workbench.cli._text import say_json
+    from workbench.job import Job
     from workbench.store import Store as RunStore
+    from workbench.study import FASTEST
 
-    job = job_from(job_file, model=model, data=data, steps=step, format=format, metrics=metrics, seed=seed)
+    record = job_record(job_file, model=model, data=data, steps=step, format=format, metrics=metrics, seed=seed)
+    if record.get("format") == FASTEST:
+        _fastest.run_each(record, RunStore(store), again=again, json=json)
+        return
+    job = Job.from_json(record)
     with RunProgress() as progress:
         done = bench.carry_out(job, RunStore(store), again=again, on_event=progress)
     if json:
@@ -142,6 +153,7 @@ def estimate(
 
 for _command in (_results.table, _results.show, _layers.layers, _results.compare, _results.choose):
     app.command()(_command)
+app.command()(_search.search)
 app.command()(_queue.queue)
 app.add_typer(_batch.batch, name="batch")
 app.command("tag", context_settings={"ignore_unknown_options": True})(_lifecycle.tag)  # -NAME is no option
@@ -161,12 +173,15 @@ def study(
 
     The keys of a study file: name, title, data, format, metrics, seeds, train (steps in front of every recipe), models
     (NAME: a part, or {model, train, further parts that recipes call $NAME}), recipes (NAME: {steps, format: a format, a
-    list or `fastest`, model, train, metrics, seeds, only}). Shipped: tradeoffs, quick, deep_compression.
+    list or `fastest`, model, train, metrics, seeds, only}). Shipped: tradeoffs, quick, deep_compression. `fastest` is one
+    job per format that can hold the model; which one answers first, and why, is said at the end.
 
     \b
-    --json: {"schema", "name", "runs": [{"run_id", "job_id", "model", "recipe", "format", "status", "error"}]}
+    --json: {"schema", "name", "runs": [{"run_id", "job_id", "model", "recipe", "format", "status", "error"}], "fastest":
+      [{"model", "recipe", "winner": run id, "format", "why": [sentences], "rivals": as for `workbench run`}]}
     """
     from workbench import study as studies
+    from workbench.cli import _fastest
     from workbench.cli import _pages as pages
     from workbench.cli._progress import StudyProgress
     from workbench.cli._text import say_json
@@ -176,10 +191,14 @@ def study(
     labels = studies.labels(read)
     with StudyProgress(labels) as progress:
         runs = studies.carry_out_study(read, RunStore(store), workers=workers, on_event=progress)
+    verdicts = _fastest.of_study(read, runs, RunStore(store))
     if json:
-        say_json({"name": read.name, "runs": pages.study_rows(runs, labels)})
+        told = [{"model": label.model, "recipe": label.recipe, **each.to_json()} for label, each in verdicts.items()]
+        say_json({"name": read.name, "runs": pages.study_rows(runs, labels), "fastest": told})
     else:
         pages.say_study(runs, labels, store)
+        for label, verdict in verdicts.items():
+            _fastest.say(verdict, f"{label.model}, {label.recipe}")
     exit_unless(all(each.status == "done" for each in runs))
 
 

@@ -13,6 +13,7 @@ from workbench.nouns import Run
 from workbench.params import did_you_mean
 from workbench.part_text import part_record
 from workbench.store import Store
+from workbench.study import FASTEST
 
 
 def job_from(
@@ -26,28 +27,47 @@ def job_from(
     seed: int | None,
 ) -> Job:
     """Return the job of a file, or of options; raises InvalidInput with the problems of text and parts together."""
+    record = job_record(file, model=model, data=data, steps=steps, format=format, metrics=metrics, seed=seed)
+    if record.get("format") == FASTEST:
+        raise InvalidInput([f"format {FASTEST} is several jobs"], next_move="name one format: workbench parts formats")
+    return Job.from_json(record)
+
+
+def job_record(
+    file: Path | None,
+    *,
+    model: str | None,
+    data: str | None,
+    steps: Sequence[str] | None,
+    format: str | None,
+    metrics: Sequence[str] | None,
+    seed: int | None,
+) -> dict[str, Any]:
+    """Return the record of the job; its format may be `fastest`, which stands for one job per format."""
     options = {"model": model, "data": data, "steps": steps, "format": format, "metrics": metrics, "seed": seed}
     given: dict[str, Any] = {key: value for key, value in options.items() if value not in (None, [], ())}
     if file is not None:
         if given:
             raise InvalidInput([f"{file} is a whole job: leave out {', '.join(given)}, or the file"])
-        return Job.from_json(_read_json(file))
+        read = _read_json(file)
+        return read if isinstance(read, dict) else Job.from_json(read).to_json()
     problems: list[str] = []
     record: dict[str, Any] = {"seed": seed or 0}
     for key, family in (("model", "zoo"), ("data", "data"), ("format", "formats")):
         if key in given:
-            record[key] = _part(family, given[key], key, problems)
+            is_several = key == "format" and given[key] == FASTEST
+            record[key] = FASTEST if is_several else _part(family, given[key], key, problems)
     record["steps"] = [_part("compress", text, f"steps[{i}]", problems) for i, text in enumerate(steps or ())]
     if metrics:
         texts = [piece for text in metrics for piece in ([text] if "=" in text else text.split(","))]
         record["metrics"] = [_part("measure", text, f"metrics[{i}]", problems) for i, text in enumerate(texts)]
     try:
-        job = Job.from_json(record)
+        Job.from_json({**record, "format": None} if record.get("format") == FASTEST else record)
     except InvalidInput as error:
         raise InvalidInput([*problems, *error.problems], next_move=error.next_move) from None
     if problems:
         raise InvalidInput(problems, next_move="workbench parts lists what there is")
-    return job
+    return record
 
 
 def _part(family: str, text: str, place: str, problems: list[str]) -> dict[str, Any] | None:

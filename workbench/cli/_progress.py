@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from workbench.search import Progress as SearchedSoFar
     from workbench.study import Label, Progress
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -78,6 +79,25 @@ class StudyProgress(_Bar):
     def _name(self, job_id: str) -> str:
         label = self.labels.get(job_id)
         return f"{label.model} {label.recipe}" if label else job_id
+
+
+class SearchProgress(_Bar):
+    """Follows a search: what was decided, why not, how it ended, and what its worker is at."""
+
+    def __call__(self, progress: SearchedSoFar) -> None:
+        left = f"{progress.seconds_left:.0f} s left, {progress.num_run} run, {progress.num_refused} not worth a run"
+        done = progress.num_run
+        if progress.trial is None:
+            self.show(f"{left}: {_where(progress.event or {})}", done=done, total=0, new=False)
+        elif not progress.trial.refused:
+            self.show(f"{left}: {self._told(progress)}", done=done, total=0, new=True)
+
+    def _told(self, progress: SearchedSoFar) -> str:
+        trial = progress.trial
+        assert trial is not None
+        recipe = " → ".join(step["use"] for step in trial.steps) or "as trained"
+        ended = f" {trial.status} {trial.message}".rstrip() if trial.status else ""
+        return f"trial {trial.number} {recipe}, {trial.format['use']}{ended}"
 
 
 def _where(event: Mapping[str, Any]) -> str:

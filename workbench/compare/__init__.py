@@ -2,6 +2,7 @@
 
 compare_runs(a, b)      what differs, on the same examples and through the same interleaved timing
 choose(runs, budgets)   the run to take, why, and why not each other one
+fastest(runs)           which of several files of one model answers first, and whether it kept the quality
 pareto(points, axes)    the front, with ties, duplicates and missing values told
 """
 
@@ -14,9 +15,18 @@ import numpy as np
 
 from workbench.compare import _samples
 from workbench.compare._budgets import Budgets, Choice, Drop
-from workbench.compare._choosing import choose
+from workbench.compare._choosing import choose, reported_test
 from workbench.compare._differences import ClassChange, Difference, Flip, differences, flips, labels_of, per_class
-from workbench.compare._latency_ratio import LatencyComparison, Median, Ratio, latency, median_interval, ratio_interval
+from workbench.compare._fastest import Fastest, Rival, fastest
+from workbench.compare._latency_ratio import (
+    MEASURED_TOGETHER,
+    LatencyComparison,
+    Median,
+    Ratio,
+    latency,
+    median_interval,
+    ratio_interval,
+)
 from workbench.compare._pareto import Front, pareto
 from workbench.compare._statistics import (
     NonInferiority,
@@ -32,10 +42,10 @@ from workbench.errors import ArtifactError, InvalidInput
 from workbench.nouns import Run
 
 __all__ = [
-    "Budgets", "Choice", "ClassChange", "Comparison", "Difference", "Drop", "Flip", "Front", "LatencyComparison",
-    "Median", "NonInferiority", "PairedAccuracy", "PairedPerplexity", "Ratio", "choose", "compare_runs",
-    "examples_needed", "median_interval", "non_inferior", "paired_accuracy", "paired_perplexity", "pareto",
-    "ratio_interval", "wilson",
+    "MEASURED_TOGETHER", "Budgets", "Choice", "ClassChange", "Comparison", "Difference", "Drop", "Fastest", "Flip", "Front",
+    "LatencyComparison", "Median", "NonInferiority", "PairedAccuracy", "PairedPerplexity", "Ratio", "Rival", "choose",
+    "compare_runs", "examples_needed", "fastest", "median_interval", "non_inferior", "paired_accuracy", "paired_perplexity", "pareto",
+    "ratio_interval", "reported_test", "wilson",
 ]  # fmt: skip
 
 

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from workbench.compare._budgets import Budgets, Choice
 from workbench.compare._judging import Candidate, base_of, common_timing, judged, lost
 from workbench.errors import InvalidInput
 from workbench.nouns import Run
 
+WORDS = {"bytes": "size", "ms": "latency"}
 
-def choose(runs: Sequence[Run], budgets: Budgets, *, baseline: str | None = None) -> Choice:
+
+def choose(
+    runs: Sequence[Run],
+    budgets: Budgets,
+    *,
+    baseline: str | None = None,
+    costs: Mapping[str, Mapping[str, float]] | None = None,
+) -> Choice:
     """Return the run to take of `runs`, all on one data set, and why not each other one.
 
     With a budget on accuracy or its drop, the run with the smallest bytes × latency of those that fit; without one, the
     most accurate on validation. The drop is taken against each run's own parent, or against run `baseline`; it fits
     when a paired one-sided 95 % bound is within the budget. Ties: fewer bytes, more accurate, then by name.
+    `costs` (what it is → value by run id) are ranked by their product instead of bytes × latency.
     """
     by_id = {run.run_id: run for run in runs}
     _check(runs, by_id, baseline)
     timing = common_timing(runs)
     found = [judged(run, budgets, timing, base_of(run, by_id, baseline)) for run in by_id.values()]
+    for each in found:
+        if costs is not None:
+            each.ranked_by = {
+                name: values[each.run.run_id] for name, values in costs.items() if each.run.run_id in values
+            }
+    wanted = tuple(costs) if costs is not None else ("bytes", "ms")
     fitting = [each for each in found if not each.reasons]
-    ranked, notes = _ranked(fitting, budgets)
+    ranked, notes = _ranked(fitting, budgets, wanted)
     not_shown = [each for each in found if each.unproven]
-    unproven, _ = _ranked(not_shown, budgets)
+    unproven, _ = _ranked(not_shown, budgets, wanted)
     best = ranked[0] if ranked else None
     for other in ranked[1:]:
         other.reasons.append(f"it fits, but {_behind(other, ranked[0], budgets)}")
@@ -51,18 +66,19 @@ def _check(runs: Sequence[Run], by_id: dict[str, Run], baseline: str | None) -> 
         raise InvalidInput(problems, next_move="choose among runs on one data set, the baseline with them")
 
 
-def _ranked(fitting: list[Candidate], budgets: Budgets) -> tuple[list[Candidate], list[str]]:
+def _ranked(fitting: list[Candidate], budgets: Budgets, wanted: Sequence[str]) -> tuple[list[Candidate], list[str]]:
     """Return the candidates best first, and what has to be said about how; those that can't be ranked get a reason."""
     notes = []
-    for name, words in (("bytes", "size"), ("ms", "latency")):
-        known = [each for each in fitting if name in each.costs]
+    for name in wanted:
+        words = WORDS.get(name, name)
+        known = [each for each in fitting if name in each.ranking]
         if fitting and not known:
             notes.append(f"No {words} counts in the ranking: none that can be used was measured.")
             continue
         for each in fitting:
-            if name not in each.costs:
+            if name not in each.ranking:
                 each.reasons.append(
-                    f"it can't be ranked: {each.untimed if name == 'ms' else 'its size was not measured'}"
+                    f"it can't be ranked: {each.untimed if name == 'ms' else f'its {words} was not measured'}"
                 )
         fitting = known
     by_accuracy = budgets.max_drop is None and budgets.min_accuracy is None
@@ -90,15 +106,14 @@ def _behind(other: Candidate, best: Candidate, budgets: Budgets) -> str:
 
 
 def _product_words(candidate: Candidate) -> str:
-    words = [word for name, word in (("bytes", "bytes"), ("ms", "latency")) if name in candidate.costs]
-    return " × ".join(words) or "cost"
+    return " × ".join("latency" if name == "ms" else name for name in candidate.ranking) or "cost"
 
 
 def _why(ranked: list[Candidate], unproven: list[Candidate], budgets: Budgets, num_runs: int) -> list[str]:
     if not ranked:
         said = [f"None of {num_runs} runs fits the budgets."]
     else:
-        said = [_place(ranked, budgets), *_kept_drop(ranked[0], budgets), *_reported_test(ranked[0].run)]
+        said = [_place(ranked, budgets), *_kept_drop(ranked[0], budgets), *reported_test(ranked[0].run)]
     if unproven and (not ranked or _cheaper(unproven[0], ranked[0])):
         drop = unproven[0].drop
         assert drop is not None
@@ -136,7 +151,7 @@ def _kept_drop(best: Candidate, budgets: Budgets) -> list[str]:
     ]
 
 
-def _reported_test(run: Run) -> list[str]:
+def reported_test(run: Run) -> list[str]:
     """Return the test figure of the chosen run: reported here, read nowhere above."""
     accuracy, perplexity = run.get("accuracy", split="test"), run.get("perplexity", split="test")
     if accuracy:

@@ -28,6 +28,7 @@ class Candidate:
     untimed: str = ""  # why there is no trusted latency
     drop: Drop | None = None
     reasons: list[str] = field(default_factory=list)  # against it; empty = it fits
+    ranked_by: dict[str, float] | None = None  # costs that take the place of bytes and latency; None = those
     unproven: bool = False  # the only reason is that too few examples show its drop
 
     @property
@@ -38,9 +39,16 @@ class Candidate:
         return -math.inf if self.perplexity is None else -self.perplexity
 
     @property
+    def ranking(self) -> dict[str, float]:
+        """What it is ranked by, as far as it is known."""
+        if self.ranked_by is not None:
+            return self.ranked_by
+        return {name: self.costs[name] for name in ("bytes", "ms") if name in self.costs}
+
+    @property
     def product(self) -> float:
         """Bytes × milliseconds (or the one that is known): halving either counts the same."""
-        return math.prod(self.costs[name] for name in ("bytes", "ms") if name in self.costs)
+        return math.prod(self.ranking.values())
 
 
 def _timing(measured: Measurement, run: Run) -> Timing:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2000
 SAME_FILE = 0.002  # two copies of one file, opened one after the other, differ by up to this share (decisions/0005)
+MEASURED_TOGETHER = "measured together"
 NEVER = "never measured together: use --measure"
 RatioVerdict = Literal["faster", "slower", "cannot be told apart"]
 
@@ -104,7 +105,7 @@ def _ratio(centre: float, lo: float, hi: float, minima: float, restarts: int, pa
 def latency(a: Run, b: Run, together: tuple[Any, Any] | None = None) -> LatencyComparison:
     """Return b / a, from `together` (times of a, of b), from one run that timed both, or through a common third."""
     if together is not None:
-        return LatencyComparison("measured together", ratio_interval(together[1], together[0]))
+        return LatencyComparison(MEASURED_TOGETHER, ratio_interval(together[1], together[0]))
     if a.run_id == b.run_id:
         return LatencyComparison("the same run")
     try:
@@ -113,7 +114,7 @@ def latency(a: Run, b: Run, together: tuple[Any, Any] | None = None) -> LatencyC
         return LatencyComparison(NEVER, note=error.message)
     for run, times in ((b, times_b), (a, times_a)):
         if a.run_id in times and b.run_id in times:
-            return _with_note("measured together", ratio_interval(times[b.run_id], times[a.run_id]), [run])
+            return _with_note(MEASURED_TOGETHER, ratio_interval(times[b.run_id], times[a.run_id]), [run])
     common = [run_id for run_id in times_b if run_id in times_a]
     if not common:
         return LatencyComparison(NEVER)

@@ -29,6 +29,7 @@ class ChannelPrune(Step):
     )
     requires = ("torch_pruning",)
     couples = True
+    searched = {"ratio": (0.25, 0.375, 0.5, 0.625, 0.75), "importance": ("magnitude", "gradient")}
 
     ratio: float = param(0.5, help="Share of the channels of each layer to remove", gt=0, lt=1)
     importance: Literal["magnitude", "gradient"] = param("magnitude", help="What channels are ranked by")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from workbench.compress import _distillation
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.nouns import ModelCard
 from workbench.params import PartRef, param
-from workbench.part import Context, Step
+from workbench.part import Context, Model, Step
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,6 +47,16 @@ class Distill(Step):
     @classmethod
     def sample(cls, folder: Path) -> dict[str, Any]:
         return {"student": {"use": "lenet_300_100", "hidden_1": 16, "hidden_2": 8}, "epochs": 1}
+
+    @classmethod
+    def recovery(cls, model: Model, trained: Sequence[Step], epochs: int) -> dict[str, Any] | None:
+        """Learn from the model as it was before it was changed, where a teacher of that name is that very model."""
+        if len(trained) != 1:
+            return None
+        usual, used = ({**step.model_dump(), "epochs": 0} for step in (type(trained[0])(), trained[0]))
+        if usual != used:
+            return None  # a teacher that is no run is trained with the usual parameters
+        return {"use": "distill", "teacher": model.to_json(), "teacher_epochs": trained[0].epochs, "epochs": epochs}  # type: ignore[attr-defined]
 
     def why_not(self, card: ModelCard) -> list[str]:
         reasons = self._who_teaches()

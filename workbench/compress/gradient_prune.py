@@ -29,6 +29,7 @@ class GradientPrune(Step):
         "gradient against a threshold after normalising, as in the project's source text; "
         "gradient × weight: Mozer & Smolensky 1988 (NIPS 1), Molchanov et al. arXiv 1611.06440, eq. 7"
     )
+    searched = {"sparsity": (0.5, 0.7, 0.8, 0.9), "saliency": ("gradient_x_weight",)}
 
     saliency: Literal["gradient", "gradient_x_weight"] = param("gradient", help="What a weight is ranked by")
     sparsity: float | None = param(None, help="Share of weights set to zero; give this or threshold", gt=0, lt=1)

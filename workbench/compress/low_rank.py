@@ -25,6 +25,7 @@ class LowRank(Step):
 
     title = "Low-rank layers"
     source = "truncation-aware whitening: Wang et al., arXiv 2403.07378 (SVD-LLM); plain: truncated SVD"
+    searched = {"ratio": (0.25, 0.5, 0.75)}
 
     ratio: float = param(0.5, help="Share of each linear layer's weights to be rid of, at least", gt=0, lt=1)
     activation_aware: bool = param(True, help="Keep the outputs on calibration inputs, not the weights themselves")

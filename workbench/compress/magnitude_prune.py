@@ -26,6 +26,7 @@ class MagnitudePrune(Step):
         "Han, Pool, Tran & Dally, arXiv 1506.02626, section 3 (threshold by quantile, not by deviation); "
         "rounds: Zhu & Gupta, arXiv 1710.01878, eq. 1"
     )
+    searched = {"sparsity": (0.5, 0.7, 0.8, 0.9, 0.95), "scope": ("layer", "model")}
 
     sparsity: float = param(0.5, help="Share of weights set to zero", ge=0, lt=1)
     scope: Literal["layer", "model"] = param("layer", help="Where weights are ranked")

@@ -25,6 +25,7 @@ class SparseGpt(Step):
 
     title = "SparseGPT"
     source = "Frantar & Alistarh, arXiv 2301.00774, algorithm 1; column order, damping and factor as in their code"
+    searched = {"sparsity": (0.5, 0.7, 0.8)}
 
     sparsity: float = param(
         0.5, help="Share of each layer's weights set to zero; N:M patterns fix it at 0.5", gt=0, lt=1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.params import param
-from workbench.part import Context, Step
+from workbench.part import Context, Model, Step
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,6 +30,10 @@ class Train(Step):
     clip: float = param(1.0, help="Largest global gradient norm; 0 = off", ge=0, le=1000)
     mixed_precision: bool = param(False, help="bfloat16 arithmetic in forward and backward")
     keep_zeros: bool = param(True, help="Prunable weights that are exactly 0 at the start stay 0")
+
+    @classmethod
+    def recovery(cls, model: Model, trained: Sequence[Step], epochs: int) -> dict[str, Any]:
+        return {"use": "train", "epochs": epochs}
 
     def run(self, model: nn.Module, ctx: Context) -> nn.Module:
         ctx.train(model, **self.model_dump())

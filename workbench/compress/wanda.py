@@ -25,6 +25,7 @@ class Wanda(Step):
 
     title = "Wanda pruning"
     source = "Sun, Liu, Bair & Kolter, arXiv 2306.11695, eq. 1 and algorithm 1"
+    searched = {"sparsity": (0.5, 0.7)}
 
     sparsity: float = param(
         0.5, help="Share of each output's weights set to zero; N:M patterns fix it at 0.5", gt=0, lt=1

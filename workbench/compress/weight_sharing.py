@@ -30,6 +30,7 @@ class WeightSharing(Step):
     title = "Weight sharing"
     source = "Han, Mao & Dally, arXiv 1510.00149, section 3, eq. 2 and 3; k-means++: Arthur & Vassilvitskii, SODA 2007"
     precision = True
+    searched = {"clusters": (4, 8, 16, 32)}
 
     clusters: int = param(16, help="Values that a layer's weights share, zero not counted", ge=2, le=256)
     per_layer: dict[str, Annotated[int, Field(ge=2, le=256)]] = param({}, help="Clusters of single layers, by name")

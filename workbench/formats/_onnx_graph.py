@@ -78,7 +78,7 @@ def stored(path: Path, quantization: Mapping[str, Quantization]) -> dict[str, An
             continue
         zero = zero_points.get(tensor.name.removesuffix("_quantized") + "_zero_point")
         nonzero = np.count_nonzero(array if zero is None or zero.ndim else array != zero)
-        rows.append((str(array.dtype), array.size, int(nonzero), array.itemsize, array.ndim))
+        rows.append((str(array.dtype), array.size, int(nonzero), _stored.num_bytes(array) / array.size, array.ndim))
     if _stored.is_simulated(quantization):
         return _stored.summary(rows, activations="float32", simulated=True)
     kinds = sorted({each.activations for each in quantization.values()})

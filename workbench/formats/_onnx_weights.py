@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.formats import _stored
 from workbench.nouns import StoredWeight
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _new_names(graph: Any, model: nn.Module) -> dict[str, str]:
         if old not in shapes or old in renamed or old.endswith(WEIGHT) or layer is None:
             continue
         shape, rows_are_outputs = layers[layer]
-        is_turned = rows_are_outputs and not _reads_rows(node)
+        is_turned = rows_are_outputs and not reads_rows(node)
         new = layer + WEIGHT + (TURNED if is_turned else "")
         if shapes[old] == (shape[::-1] if is_turned else shape) and new not in {*shapes, *renamed.values()}:
             renamed[old] = new
@@ -63,7 +64,7 @@ def _weighted(model: nn.Module) -> dict[str, tuple[tuple[int, ...], bool]]:
     }
 
 
-def _reads_rows(node: Any) -> bool:
+def reads_rows(node: Any) -> bool:
     """Say whether a Gemm takes its weight as (out, in)."""
     return any(each.name == "transB" and each.i for each in node.attribute)
 
@@ -102,7 +103,7 @@ def stored(path: Path) -> dict[str, StoredWeight]:
         array = numpy_helper.to_array(tensor)
         beside = [numpy_helper.to_array(tensors[each]) for each in _beside(base) if each in tensors]
         values = array if base == name else _dequantized(array, *beside, axis=axes.get(name, array.ndim - 1))
-        num_bytes = array.nbytes + (0 if base == name else sum(each.nbytes for each in beside))
+        num_bytes = sum(map(_stored.num_bytes, [array] if base == name else [array, *beside]))
         turned = values.T if base.endswith(TURNED) else values
         found[layer_of(name)] = StoredWeight(turned.astype("float32"), str(array.dtype), num_bytes)
     return found

@@ -29,6 +29,7 @@ class Coded(Format):
     runtime = ("onnxruntime", "numpy")
     requires = ("onnx", "onnxscript", "onnxruntime")
     tolerance = 1e-3
+    searched = {"vectors": ("float32", "float16")}
 
     vectors: Literal["float32", "float16"] = param(
         "float32", help="What tensors with one axis (biases, norms) are rounded to"

@@ -44,7 +44,7 @@ sys.exit(gap > card["probe"]["tolerance"])
 '''
 
     def why_not(self, card: ModelCard) -> list[str]:
-        if card.precision in ("int8 dynamic", "int8 static"):
+        if card.precision in ("int8 dynamic", "int8 static", "int4 static"):
             return [f"{card.precision} is not lowered to .pt2; choose format onnx"]
         return []
 

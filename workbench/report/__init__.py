@@ -17,11 +17,14 @@ from workbench.report import _charts as charts
 from workbench.report import _choice as choice
 from workbench.report import _conditions as conditions
 from workbench.report import _controls as controls
+from workbench.report import _formats as formats
 from workbench.report import _zeros as zeros
 from workbench.report._groups import Group, Label, groups
 from workbench.report._page import Section, page
 from workbench.report._plain import plain_text
 from workbench.report._runs_table import runs_table
+
+__all__ = ["Section", "report_text", "write_report"]
 
 ONE_POINT = Budgets(max_drop=1.0)
 
@@ -33,16 +36,18 @@ def write_report(
     budgets: Budgets = ONE_POINT,
     title: str = "What compression cost and brought",
     labels: Mapping[str, Label] | None = None,
+    costs: Mapping[str, Mapping[str, float]] | None = None,
+    first: Sequence[Section] = (),
 ) -> Path:
     """Write the page and return its path; failed and lost runs are listed with their cause.
 
     `labels` (job id → model and recipe, as `study.labels` gives them) groups students with the model they stand for;
-    None groups by model part. Raises InvalidInput when there is no run, WorkbenchError when the file can't be written.
+    None groups by model part. `costs` are ranked as by `compare.choose`; the sections `first` stand above all others. Raises InvalidInput when there is no run, WorkbenchError when the file can't be written.
     """
     if not runs:
         raise InvalidInput(["there are no runs to report"], next_move="carry out a job first: workbench run")
-    found = groups(runs, budgets, labels or {})
-    text = page(title, _lead(found, budgets), _sections(found, budgets))
+    found = groups(runs, budgets, labels or {}, costs)
+    text = page(title, _lead(found, budgets), [*first, *_sections(found, budgets)])
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +88,7 @@ def _sections(found: Sequence[Group], budgets: Budgets) -> list[Section]:
     bodies = (
         ("recommendation", f"Recommendation: {_budget_words(budgets)}", _cards(found)),
         ("trade-offs", "Trade-offs", charts.trade_offs(found, drawn)),
+        ("formats", "The fastest format", formats.formats(found)),
         ("runs", "All runs", runs_table(found)),
         ("unfinished", "Failed, cancelled and lost runs", conditions.unfinished(found)),
         ("bytes", "Where the bytes went", charts.waterfalls(found)),

@@ -51,7 +51,12 @@ class Group:
         return own or (self.baseline if self.baseline and self.baseline.run_id != run.run_id else None)
 
 
-def groups(runs: Sequence[Run], budgets: Budgets, labels: Mapping[str, Label]) -> list[Group]:
+Costs = Mapping[str, Mapping[str, float]]
+
+
+def groups(
+    runs: Sequence[Run], budgets: Budgets, labels: Mapping[str, Label], costs: Costs | None = None
+) -> list[Group]:
     """Split runs by model (as `labels` name it per job id, else the model part) and data, in order of appearance."""
     found: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
@@ -59,7 +64,7 @@ def groups(runs: Sequence[Run], budgets: Budgets, labels: Mapping[str, Label]) -
         found.setdefault((model, table.data_text(run)), []).append(run)
     several = len({data for _, data in found}) > 1
     return [
-        _group(f"{model} on {data}" if several else model, members, budgets, labels)
+        _group(f"{model} on {data}" if several else model, members, budgets, labels, costs)
         for (model, data), members in found.items()
     ]
 
@@ -83,12 +88,12 @@ def paired_on_test(run: Run, base: Run) -> PairedAccuracy | None:
     return paired_accuracy(theirs.correct, mine.correct) if same else None
 
 
-def _group(name: str, runs: Sequence[Run], budgets: Budgets, labels: Mapping[str, Label]) -> Group:
+def _group(name: str, runs: Sequence[Run], budgets: Budgets, labels: Mapping[str, Label], costs: Costs | None) -> Group:
     baseline = _baseline(runs)
     names = {run.run_id: labels[run.job_id].recipe for run in runs if run.job_id in labels}
     choice, why = None, ""
     try:
-        choice = choose(runs, budgets, baseline=baseline.run_id if baseline else None)
+        choice = choose(runs, budgets, baseline=baseline.run_id if baseline else None, costs=costs)
     except InvalidInput as error:
         why = str(error)
     return Group(name, tuple(runs), baseline, choice, why, names)

@@ -6,21 +6,24 @@ would train the same thing never run side by side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench import catalog
 from workbench._made import tell_made
 from workbench.errors import Cancelled, InvalidInput
 from workbench.job import Job
 from workbench.nouns import Run
 from workbench.queue._work import Work
 from workbench.store import Store
+from workbench.study._fastest import FASTEST, in_each_format, recipes_in_several_formats, which_is_fastest
 from workbench.study._file import Study, check_study, read_study
 from workbench.study._progress import Progress, Teller
 
-__all__ = ["Progress", "Study", "carry_out_study", "check_study", "expand", "labels", "read_study"]
+__all__ = [
+    "FASTEST", "Label", "Progress", "Study", "carry_out_all", "carry_out_study", "check_study", "expand", "fastest_asked",
+    "in_each_format", "labels", "read_study", "recipes_in_several_formats", "which_is_fastest", "with_relatives",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,26 @@ def expand(study: Study) -> list[Job]:
 
     Raises InvalidInput with every problem of every recipe on every model.
     """
-    jobs = [job for _, job in _jobs(study)]
-    with_relatives = [each for job in jobs for each in (*reversed(job.relatives()), job) if each]
-    unique = {job.job_id: job for job in with_relatives}
+    return with_relatives([job for _, job in _jobs(study)])
+
+
+def with_relatives(jobs: Sequence[Job]) -> list[Job]:
+    """Return jobs with their parents and references, each once, those that others need first."""
+    together = [each for job in jobs for each in (*reversed(job.relatives()), job) if each]
+    unique = {job.job_id: job for job in together}
     return sorted(
         unique.values(), key=lambda job: len(job.steps)
     )  # stable: relatives have fewer steps, or stand before
+
+
+def fastest_asked(study: Study) -> dict[Label, list[str]]:
+    """Return, for each recipe that asks for its fastest format, the jobs (ids) that answer; each seed asks by itself."""
+    asked: dict[Label, list[str]] = {}
+    for label, record, formats in _records(study):
+        if formats == [FASTEST]:
+            name = label.recipe if len(study.seeds) == 1 else f"{label.recipe}, seed {record['seed']}"
+            asked[replace(label, recipe=name)] = [job.job_id for job in in_each_format(record)[0]]
+    return asked
 
 
 def labels(study: Study) -> dict[str, Label]:
@@ -61,19 +78,13 @@ def _jobs(study: Study) -> list[tuple[Label, Job]]:
     problems: dict[str, None] = {}  # in order, each once: a problem shared by three models is one problem
     for label, record, formats in _records(study):
         place = f"recipe {label.recipe!r} on {label.model}"
-        refused: dict[str, list[str]] = {}
-        num_before = len(found)
-        for written in catalog.names("formats") if formats == ["fastest"] else formats:
-            try:
-                job = Job.from_json({**record, "format": written})
-            except InvalidInput as error:
-                problems |= dict.fromkeys(f"{place}: {problem}" for problem in error.problems)
-                break
-            if reasons := job.why_not():
-                refused[str(written)] = reasons
-            else:
-                found.append((label, job))
-        if refused and (formats != ["fastest"] or len(found) == num_before):
+        try:
+            able, refused = in_each_format(record, None if formats == [FASTEST] else formats)
+        except InvalidInput as error:
+            problems |= dict.fromkeys(f"{place}: {problem}" for problem in error.problems)
+            continue
+        found += [(label, job) for job in able]
+        if refused and (formats != [FASTEST] or not able):
             problems |= dict.fromkeys(f"{place}: {reason}" for reasons in refused.values() for reason in reasons)
     if problems:
         raise InvalidInput(list(problems), next_move="workbench parts lists what there is")
@@ -122,7 +133,19 @@ def carry_out_study(
     A failed job doesn't stop the others; those that compare themselves with it are returned as failed without a run id.
     Ctrl-C cancels the workers and raises Cancelled; what was finished, also steps of unfinished jobs, is kept.
     """
-    work, jobs = Work(store, workers=workers), expand(study)
+    return carry_out_all(expand(study), store, workers=workers, on_event=on_event, name=study.name)
+
+
+def carry_out_all(
+    jobs: Sequence[Job],
+    store: Store,
+    *,
+    workers: int = 2,
+    on_event: Callable[[Progress], None] | None = None,
+    name: str = "the work",
+) -> list[Run]:
+    """Do the same for jobs in an order in which parents and references come first (`with_relatives`)."""
+    work = Work(store, workers=workers)
     for job in jobs:
         work.add(job)
     teller = Teller(work, on_event or (lambda progress: None))
@@ -133,7 +156,7 @@ def carry_out_study(
     except KeyboardInterrupt:
         work.cancel()
         raise Cancelled(
-            f"{study.name} was stopped: {len(work.ended)} of {len(jobs)} jobs are done",
+            f"{name} was stopped: {len(work.ended)} of {len(jobs)} jobs are done",
             next_move="run the same study again: finished runs and finished steps are kept",
         ) from None
     except BaseException:
