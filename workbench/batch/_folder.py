@@ -1,6 +1,6 @@
 """The folder of a batch: what is wanted, what happened, and the results of each row.
 
-DIR/  batch.yaml   what was asked for, as a new runner needs it
+DIR/  batch.json   what was asked for, as a new runner needs it
       manifest.jsonl   one line after every change of a row's state
       env.json     machine and versions
       rows/<row_id>/   record.json, out.ipynb, log.txt, in_params.yaml, artifacts/, attempts/1/ …
@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
@@ -30,6 +30,7 @@ from workbench.recorder import now
 from workbench.store import disk_errors, write_json
 
 DRAFT = ".draft-"
+PLAN = "batch.json"
 SECONDS_BETWEEN_SIGNS = 10.0  # a runner touches its lock file so often
 SECONDS_TO_BELIEVE = 60.0  # so old a sign of life from another machine is none
 
@@ -44,7 +45,7 @@ class Folder:
 
     @property
     def exists(self) -> bool:
-        return (self.path / "batch.yaml").is_file()
+        return (self.path / PLAN).is_file()
 
     def make(self) -> None:
         """Make the folder; refuses one that holds other things."""
@@ -60,22 +61,16 @@ class Folder:
             raise InvalidInput([f"{self.path} holds no batch"], next_move="workbench batch run NOTEBOOK --out DIR")
 
     def write_plan(self, plan: dict[str, Any]) -> None:
-        import yaml
-
-        draft = self.path / ".batch.yaml.partial"
         with disk_errors(self.path):
-            draft.write_text(yaml.safe_dump(plan, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
-            os.replace(draft, self.path / "batch.yaml")
+            write_json(self.path / PLAN, plan)
 
     def plan(self) -> dict[str, Any]:
         """Return what was asked for last."""
-        import yaml
-
         self.require()
         try:
-            return yaml.load((self.path / "batch.yaml").read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except yaml.YAMLError as error:
-            raise ArtifactError(f"{self.path / 'batch.yaml'}: {error}") from None
+            return orjson.loads((self.path / PLAN).read_bytes())
+        except orjson.JSONDecodeError as error:
+            raise ArtifactError(f"{self.path / PLAN}: {error}") from None
 
     def write_environment(self) -> str:
         """Write env.json, and return the short name of this environment."""
@@ -170,8 +165,11 @@ class Folder:
     # ── one runner ──
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Be the only runner; raises InvalidInput when another one works here. The lock vanishes with its process."""
+    def held(self) -> Iterator[IO[bytes]]:
+        """Be the only runner, and yield the lock; raises InvalidInput when another one works here.
+
+        The lock vanishes with the last process that has it open: forks close it.
+        """
         with disk_errors(self.path), (self.path / "runner.lock").open("ab") as lock:
             owner = self.runner()
             if not _lock.take(lock, wait=False) or (owner and owner["host"] != socket.gethostname()):
@@ -189,7 +187,7 @@ class Folder:
             write_json(self.path / "runner.json", facts)
             (self.path / "stop.json").unlink(missing_ok=True)
             try:
-                yield
+                yield lock
             finally:
                 (self.path / "runner.json").unlink(missing_ok=True)
 

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 PREFERRED_COSTS = ("artifact_bytes", "latency_ms_p50")
-PREFERRED_QUALITIES = ("accuracy", "perplexity", "bits_per_byte")
+PREFERRED_QUALITIES = (
+    "accuracy_validation",
+    "accuracy",  # who picks from a chart chooses: by validation
+    "perplexity",
+    "bits_per_byte",
+)
 DISTURBED = "timed beside other work"
 
 
@@ -79,9 +84,17 @@ def front_figure(found: Front) -> go.Figure:
             "customdata": [line.view.row_id for line, _, _ in chosen], "text": [line.label for line, _, _ in chosen],
             "hovertemplate": "%{text}<br>%{x}, %{y}<extra></extra>",
         })  # fmt: skip
-    named = [(_title(*found.x), _is_wide([x.value for _, x, _ in found.points])), (_title(*found.y), False)]
-    axes = [{"title": {"text": text}, "type": "log" if log else "linear"} for text, log in named]
-    alt = f"{named[1][0]} over {named[0][0]}, {len(found.points)} points; on the front: {', '.join(sorted(found.members))}"
+    named = [_axis(*each) for each in (found.x, found.y)]
+    wide = [_is_wide([point[place].value for point in found.points]) for place in (1, 2)]  # type: ignore[union-attr]
+    axes = [
+        {
+            "title": {"text": each.label},
+            "type": "log" if each.log and is_wide else "linear",
+            "tickformat": each.tick_format,
+        }
+        for each, is_wide in zip(named, wide)
+    ]
+    alt = f"{named[1].label} over {named[0].label}, {len(found.points)} points; on the front: {', '.join(sorted(found.members))}"
     return _style.finish(go.Figure(traces), alt=alt, xaxis=axes[0], yaxis=axes[1])
 
 
@@ -120,8 +133,12 @@ def _bars(metrics: Sequence[Metric]) -> dict[str, Any]:
     return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 1, "width": 0}
 
 
-def _title(name: str, metric: Metric) -> str:
-    return f"{name.replace('_', ' ')}{f' ({metric.unit})' if metric.unit else ''}"
+def _axis(name: str, metric: Metric) -> Any:
+    """Return how the charts of runs draw a quantity: its label, its scale, its ticks."""
+    from workbench.charts import _style
+    from workbench.nouns import Measurement
+
+    return _style.axis(Measurement(name, metric.unit or "1", metric.better, metric.value))
 
 
 def _is_wide(values: Sequence[float]) -> bool:

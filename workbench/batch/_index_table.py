@@ -21,6 +21,14 @@ CHIPS = {
     "planned": ("plain", "… planned"), "skipped": ("plain", "– skipped"),
 }  # fmt: skip
 LONGEST_WHOLE = 1e12
+NOT_SHOWN = (
+    "_macro",
+    "_macro_validation",
+    "_params",
+    "folder_bytes",
+    "dense_bytes",
+)  # of runs: `workbench show` has them
+MOST_METRICS = 10
 
 
 class Cell(NamedTuple):
@@ -51,6 +59,25 @@ def rows_table(batch: Batch, *, on_front: Set[str]) -> str:
         f'<p class="soft" id="runs-how">{escape(f"The same in every row: {fixed}. " if fixed else "")}Brackets: intervals.</p>'
         '<div class="scroll" tabindex="0" role="region" aria-label="Table of rows">'
         f'<table id="runs-table" data-noun="rows" aria-describedby="runs-how"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def runs_table(batch: Batch) -> str:
+    """Return what was measured on each run where rows made several; empty when none did."""
+    lines = [line for line in batch.lines if line.run and len(line.view.record.runs) > 1]  # type: ignore[union-attr]
+    names = list(dict.fromkeys(name for line in lines for name in line.metrics))
+    shown = [name for name in names if not name.endswith(NOT_SHOWN)][:MOST_METRICS]
+    heads = "".join(f'<th scope="col" class="n">{escape(name.replace("_", " "))}</th>' for name in shown)
+    body = "".join(
+        f'<tr><th scope="row"><code>{escape(line.run["run_id"])}</code></th><td><a href="#row-{escape(line.view.row_id)}">'  # type: ignore[index]
+        f"{escape(line.view.row_id)}</a></td>{''.join(_td('', _metric(line.metrics.get(name))) for name in shown)}</tr>"
+        for line in lines
+    )
+    if not lines:
+        return ""
+    return (
+        '<p class="soft">Asked for by the notebooks; <code>workbench show RUN --store …</code> says everything of one.</p>'
+        f'<div class="scroll"><table><thead><tr><th scope="col">run</th><th scope="col">row</th>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 
@@ -109,7 +136,7 @@ def _ends(batch: Batch, view: View) -> dict[str, Cell]:
     folder = batch.folder.row(view.row_id)
     named = (
         ("notebook", _row.OUT),
-        ("page", "out.html"),
+        ("page", _row.PAGE),
         ("log", _row.LOG),
         ("record", "record.json"),
         ("files", "artifacts"),

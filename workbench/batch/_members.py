@@ -6,6 +6,7 @@ Workers that the workbench starts outlive their notebook by design: they lead se
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -63,17 +64,20 @@ def end(processes: Iterable[psutil.Process], *, grace: float = GRACE_SECONDS) ->
     """Ask processes to end, and kill those that don't within `grace` seconds (0 = at once)."""
     alive = list(processes)
     for number in (signal.SIGTERM, signal.SIGKILL) if grace else (signal.SIGKILL,):
-        for process in alive:
-            try:
-                process.send_signal(number)
-                process.send_signal(signal.SIGCONT)  # one that is paused would not heed
-            except psutil.Error:
-                continue
+        send(alive, number)
+        send(alive, signal.SIGCONT)  # one that is paused would not heed
         until = time.monotonic() + (grace if number == signal.SIGTERM else GRACE_SECONDS)
         while (alive := [process for process in alive if _lives(process)]) and time.monotonic() < until:
             time.sleep(SECONDS_BETWEEN_LOOKS)
         if not alive:
             return
+
+
+def send(processes: Iterable[psutil.Process], number: int) -> None:
+    """Send a signal to processes; one that is gone already is no error."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(number)
 
 
 def sweep(mark: str) -> int:

@@ -1,4 +1,4 @@
-"""How a batch is carried out: limits, retries, threads. Parsed from words, kept in batch.yaml, checked in one place."""
+"""How a batch is carried out: limits, retries, threads. Parsed from words, kept in batch.json, checked in one place."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from workbench.params import did_you_mean
 
 RETRYABLE = ("timeout", "kernel_died", "oom_limit", "network", "disk", "error")
 """What `--retry-on` may name: statuses, and categories of errors that can go away by themselves."""
+PAGES = ("all", "failed", "none")
 SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "": 1.0}
 BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -31,6 +32,8 @@ class Options:
     max_failures: int | None = None
     budget_s: float | None = None
     cold: bool = False
+    exclusive: bool = True  # other rows are paused while one measures through `exclusive`
+    pages: str = "failed"  # which rows get an out.html: all, failed or none
 
     def settled(self) -> Options:
         """Return these options with numbers for what was left to us; raises InvalidInput with every problem."""
@@ -42,6 +45,8 @@ class Options:
         for name in ("jobs", "threads", "retries"):
             if getattr(self, name) < 0:
                 problems.append(f"--{name}: {getattr(self, name)} is less than 0")
+        if self.pages not in PAGES:
+            problems.append(f"--pages: {self.pages!r} is not one of {', '.join(PAGES)}")
         if problems:
             raise InvalidInput(problems)
         jobs = self.jobs or _default_jobs(self.memory_bytes)

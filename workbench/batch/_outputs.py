@@ -10,7 +10,9 @@ from xml.etree import ElementTree
 
 from workbench.batch._frame import flat, write_table
 from workbench.batch._front import front
+from workbench.batch._row import OUT, PAGE
 from workbench.batch.index import duration_text, write_index
+from workbench.batch.page import write_page
 from workbench.batch.views import Batch, View, counted
 
 MOST_LINES = 50
@@ -25,6 +27,14 @@ def write_outputs(batch: Batch) -> None:
         write_table(rows, batch.folder.path / "results.parquet")
     _write(batch.folder.path / "summary.md", summary(batch))
     write_index(batch)
+
+
+def write_pages(batch: Batch) -> None:
+    """Make a page of each executed notebook that has none."""
+    for record in batch.records:
+        folder = batch.folder.row(record.row_id)
+        if (folder / OUT).exists() and not (folder / PAGE).exists():
+            write_page(folder / OUT, folder / PAGE)
 
 
 def summary(batch: Batch) -> str:

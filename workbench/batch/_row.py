@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -10,16 +11,18 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
 from workbench import _made
 from workbench.batch import _members
 from workbench.batch.inside import CACHE
+from workbench.errors import InvalidInput
 from workbench.launch._order import BATCH_MARK, THREAD_VARIABLES
 from workbench.store import write_json
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 PROGRESS, OUTCOME, KERNEL, MADE, LOG = "progress.jsonl", "outcome.json", "kernel.json", "made.jsonl", "log.txt"
-OUT = "out.ipynb"
+OUT, PAGE = "out.ipynb", "out.html"
 EXCERPT_LINES = 12
 SIGNAL_WHEN_PARENT_DIES = 1  # prctl's number
 RUNTIME = "JUPYTER_RUNTIME_DIR"  # where connection files and sockets of kernels lie
@@ -43,14 +46,17 @@ class Order:
     threads: int
     cache: str
     warm: bool = False  # the kernel is forked from this process
+    pages: str = "none"  # which executed notebooks also become a page: all, failed or none
 
 
-def begin(order: Order, runner: int) -> None:
-    """Be the process of a row from its first moment to its end; never returns."""
+def begin(order: Order, runner: int, private: Sequence[IO[bytes]] = ()) -> None:
+    """Be the process of a row from its first moment to its end, without what is the runner's alone; never returns."""
     from workbench.batch._kernel import RowKernel
     from workbench.batch._warm_kernel import Waiting, WarmKernel
 
     os.setsid()
+    for each in private:
+        each.close()
     _end_with(runner)
     with Path(order.draft, LOG).open("ab") as log:
         for stream in (sys.stdout, sys.stderr):
@@ -81,6 +87,15 @@ def _carry_out(order: Order, kernel: type) -> None:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     outcome["cpu_s"] = round(sum(each.ru_utime + each.ru_stime for each in used), 3)
     write_json(Path(order.draft, OUTCOME), outcome)
+    if order.pages == "all" or (order.pages == "failed" and outcome["ended"] != "passed"):
+        _write_page(Path(order.draft))
+
+
+def _write_page(draft: Path) -> None:
+    from workbench.batch.page import write_page
+
+    with contextlib.suppress(InvalidInput):  # nothing was executed, so there is nothing to show
+        write_page(draft / OUT, draft / PAGE)
 
 
 def _executed(order: Order, kernel: type) -> dict[str, Any]:

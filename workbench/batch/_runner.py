@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 import yaml
@@ -18,6 +18,7 @@ from workbench.batch._compose import compose, is_retryable
 from workbench.batch._folder import SECONDS_BETWEEN_SIGNS, Folder
 from workbench.batch._identity import Row
 from workbench.batch._options import Options
+from workbench.batch._quiet import Quiet
 from workbench.batch._record import Attempt, Record, write_record
 from workbench.batch._running import Running
 
@@ -48,15 +49,20 @@ class Runner:
     options: Options
     waiting: list[Wanted]
     tell: Tell = lambda runner: None
+    private: Sequence[IO[bytes]] = ()  # what is open here and no row's business
     running: dict[str, tuple[Wanted, Running]] = field(default_factory=dict)
     ended: list[Record] = field(default_factory=list)  # last attempts only, in the order of their end
     stopped: str = ""  # why no further row is started; empty while all is well
     interrupted: bool = False
     total: int = 0
     began: float = field(default_factory=time.monotonic)
+    quiet: Quiet = field(init=False)
     _looked_at_memory: float = 0.0
     _signed: float = 0.0
     _warm: bool = False  # kernels are forked too
+
+    def __post_init__(self) -> None:
+        self.quiet = Quiet(self.options.exclusive)
 
     def work_off(self) -> None:
         """Execute everything, or until it is stopped; the folder is held by the caller."""
@@ -72,6 +78,7 @@ class Runner:
                 self._heed()
                 self._start_what_fits()
                 self._look(env_id)
+                self.quiet.look({row_id: running for row_id, (_, running) in self.running.items()})
                 self.tell(self)
                 time.sleep(SECONDS_BETWEEN_LOOKS)
             self.folder.note_all((each.row.row_id, "not_run", {"why": self.stopped}) for each in self.waiting)
@@ -113,7 +120,7 @@ class Runner:
             running.stop(self.stopped)
 
     def _start_what_fits(self) -> None:
-        while len(self.running) < self.options.jobs and not self.stopped:
+        while len(self.running) < self.options.jobs and not self.stopped and not self.quiet.holder:
             ready = next((each for each in self.waiting if each.not_before <= time.monotonic()), None)
             if ready is None:
                 return
@@ -127,9 +134,11 @@ class Runner:
         (draft / "in_params.yaml").write_text(yaml.safe_dump(row.given, sort_keys=False, allow_unicode=True))
         kept = hashlib.sha256(orjson.dumps(wanted.fingerprint, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
         cache = self.folder.path / "cache" / kept
-        order = _row.Order(str(self.notebook), str(draft), row.given, self.options.threads, str(cache), self._warm)
+        order = _row.Order(
+            str(self.notebook), str(draft), row.given, self.options.threads, str(cache), self._warm, self.options.pages
+        )
         self.folder.note(row.row_id, "running", attempt=attempt)
-        self.running[row.row_id] = (wanted, _running.start(row, order, self.options, attempt))
+        self.running[row.row_id] = (wanted, _running.start(row, order, self.options, attempt, self.private))
 
     def _look(self, env_id: str) -> None:
         if time.monotonic() - self._looked_at_memory > SECONDS_BETWEEN_MEMORY and self.running:

@@ -9,10 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 import psutil
@@ -22,6 +22,7 @@ from workbench.batch._identity import Row
 from workbench.batch._options import Options
 from workbench.batch._record import Status
 from workbench.batch._row import KERNEL
+from workbench.batch.inside import QUIET_ASKED
 from workbench.launch import _order, _worker
 from workbench.recorder import now
 
@@ -50,11 +51,41 @@ class Running:
     _cell_began: float = 0.0
     _asked: str = ""  # how it was asked to end
     _asked_at: float = 0.0
+    _stopped: list[psutil.Process] = field(default_factory=list)  # while it is paused
+    _paused_at: float = 0.0  # 0 = it is not
+    _paused_seconds: float = 0.0
     _resident_bytes: int = 0  # when the proportional size was last asked for
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self.began
+        """How long it has run, without the time that it was paused."""
+        return time.monotonic() - self.began - self._paused_seconds - self._paused_now
+
+    @property
+    def wants_quiet(self) -> bool:
+        return (self.draft / QUIET_ASKED).exists()
+
+    @property
+    def has_begun(self) -> bool:
+        """Say whether its kernel works; one that is being started must not be paused."""
+        return bool(self.cell)
+
+    @property
+    def _paused_now(self) -> float:
+        return time.monotonic() - self._paused_at if self._paused_at else 0.0
+
+    def pause(self) -> None:
+        """Stop its kernel and all that this started where they are."""
+        self._stopped = _members.Snapshot().below([kernel] if (kernel := self._kernel()) else [], str(self.draft))
+        self._paused_at = time.monotonic()
+        _members.send(self._stopped, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let what was paused go on; its limits don't count the pause."""
+        _members.send(self._stopped, signal.SIGCONT)
+        self._paused_seconds += self._paused_now
+        self._cell_began += self._paused_now
+        self._stopped, self._paused_at = [], 0.0
 
     def look(self) -> None:
         """Take in how far it is, and begin or go on to end it where a limit is broken."""
@@ -110,7 +141,7 @@ class Running:
         limit, cell_limit = self.options.timeout_s, self.options.cell_timeout_s
         if limit and self.seconds > limit:
             self.breach = ("timeout", f"stopped at its limit of {limit:g} s")
-        elif cell_limit and self._cell_began and time.monotonic() - self._cell_began > cell_limit:
+        elif cell_limit and self._cell_began and time.monotonic() - self._cell_began - self._paused_now > cell_limit:
             self.breach = ("timeout", f"stopped at the limit of {cell_limit:g} s for one cell")
         if self.breach:
             self._ask("interrupt")
@@ -118,6 +149,7 @@ class Running:
     def _ask(self, how: str) -> None:
         """Ask the kernel to stop the cell, so that the outputs are kept; then everything to end; then kill."""
         self._asked, self._asked_at = how, time.monotonic()
+        self.go_on()
         kernel = self._kernel()
         if how == "interrupt" and kernel:
             _worker.signal_group(kernel, signal.SIGINT)
@@ -144,8 +176,11 @@ class Running:
             self.cell, self._cell_began = orjson.loads(line), time.monotonic()
 
 
-def start(row: Row, order: _row.Order, options: Options, attempt: int) -> Running:
-    """Start the process of a row: forked from this one where that is safe, else a new interpreter."""
+def start(row: Row, order: _row.Order, options: Options, attempt: int, private: Sequence[IO[bytes]] = ()) -> Running:
+    """Start the process of a row: forked from this one where that is safe, else a new interpreter.
+
+    `private` is what a fork closes.
+    """
     draft = Path(order.draft)
     if why := why_not_fork(options):
         path = _row.write_order(order)
@@ -155,7 +190,7 @@ def start(row: Row, order: _row.Order, options: Options, attempt: int) -> Runnin
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_order.environment(order.threads),
             )  # fmt: skip
         return Running(row, draft, options, attempt, process.poll, process.pid, f"new interpreter: {why}")
-    forked = multiprocessing.get_context("fork").Process(target=_row.begin, args=(order, os.getpid()))
+    forked = multiprocessing.get_context("fork").Process(target=_row.begin, args=(order, os.getpid(), private))
     forked.start()
     return Running(row, draft, options, attempt, lambda: forked.exitcode, forked.pid or 0)
 

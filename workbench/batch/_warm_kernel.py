@@ -29,7 +29,7 @@ PRELOADED = (
     "papermill.execute", "nbclient.client", "jupyter_client.asynchronous", "jupyter_client.provisioning.local_provisioner",
     "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "ipykernel.debugger", "IPython.core.completer",
     "IPython.core.magics", "IPython.core.ultratb", "IPython.lib.display", "comm", "jedi",
-    "papermill.translators", "workbench.batch.execute", "sqlite3", "asyncio", "psutil",
+    "papermill.translators", "workbench.batch.execute", "workbench.batch._client", "sqlite3", "asyncio", "psutil",
 )  # fmt: skip
 NEVER = ("numpy", "torch")  # read the number of threads when they are loaded, or start threads
 ENVELOPE = 1 << 20

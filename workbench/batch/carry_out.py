@@ -65,14 +65,14 @@ def carry_out(
     folder = Folder(request.out)
     plan = _plan(request, folder)
     folder.make()
-    with folder.held():
+    with folder.held() as lock:
         sweep(f"{folder.rows}/")  # what a killed runner left running
         folder.clear_left_overs()
         found = sort_out(plan, folder, force=request.force, only=request.only, where=request.where)
         folder.write_plan(plan.to_json() | {"options": options.to_json(), "require": list(request.require)})
         folder.note_all((row_id, "skipped", {"why": why}) for row_id, why in found.left_out.items())
         on_plan(plan, found)
-        runner = Runner(folder, plan.notebook.resolve(), options, list(found.wanted), tell)
+        runner = Runner(folder, plan.notebook.resolve(), options, list(found.wanted), tell, private=(lock,))
         runner.work_off()
     from workbench.batch._outputs import (
         write_junit,

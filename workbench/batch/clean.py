@@ -8,12 +8,12 @@ from pathlib import Path
 
 from workbench.batch._folder import Folder
 from workbench.batch._front import front
-from workbench.batch._row import LOG, OUT
+from workbench.batch._row import LOG, OUT, PAGE
 from workbench.batch.inside import ARTIFACTS
 from workbench.batch.views import look
 from workbench.errors import InvalidInput
 
-GOES = (OUT, "out.html", LOG, ARTIFACTS, "attempts")
+GOES = (OUT, PAGE, LOG, ARTIFACTS, "attempts")
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,7 @@ def _run(
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill import PapermillExecutionError, execute_notebook
 
+    from workbench.batch import _client
     from workbench.batch._kernel import ThisInterpreter
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # its inspection is wrong (_declared); errors are raised
@@ -166,6 +167,7 @@ def _run(
             _braces_kept(draft),
             parameters=values,
             progress_bar=False,
+            engine_name=_client.NAME,
             kernel_name="python3",  # only a label: ThisInterpreter decides
             language="python",
             kernel_manager_class=kernel or ThisInterpreter,

@@ -10,7 +10,7 @@ from typing import Any
 
 from workbench.batch import _row
 from workbench.batch._front import Front, front, front_figure
-from workbench.batch._index_table import rows_table
+from workbench.batch._index_table import rows_table, runs_table
 from workbench.batch.views import Batch, counted
 from workbench.report import _charts
 from workbench.report._page import Section, page
@@ -66,6 +66,7 @@ def index_page(batch: Batch) -> str:
     bodies = (
         ("trade-off", "Trade-off", _trade_off(found) if found else ""),
         ("rows", "Rows", rows_table(batch, on_front=members)),
+        ("runs", "Runs in a store", runs_table(batch)),
         ("errors", "Errors", _errors(batch)),
         ("circumstances", "Circumstances", _circumstances(batch)),
     )
@@ -90,13 +91,13 @@ def _lead(batch: Batch) -> str:
     records = batch.records
     used = sum(record.cpu_s for record in records)
     ran = sum(record.duration_s for record in records)
-    said = f"{counted(batch)} · {duration_text(ran)} of notebooks, {used / 3600:.2f} CPU hours"
+    said = f"{counted(batch)} · {duration_text(ran)} of notebooks, {duration_text(used)} of CPU time"
     if records:
         first, last = min(record.started for record in records), max(record.ended for record in records)
         said += f" · {_moment(first)} to {_moment(last)} UTC"
     files = " · ".join(
         f'<a href="{name}">{name}</a>'
-        for name in ("results.csv", "results.parquet", "summary.md", "manifest.jsonl", "batch.yaml", "env.json")
+        for name in ("results.csv", "results.parquet", "summary.md", "manifest.jsonl", "batch.json", "env.json")
         if (batch.folder.path / name).exists()
     )
     return f'<p class="soft">{escape(said)}</p><p class="soft">{files}</p>'

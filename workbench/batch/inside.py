@@ -16,6 +16,7 @@ import hashlib
 import html
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -27,6 +28,8 @@ from workbench.errors import InvalidInput
 from workbench.launch._order import BATCH_MARK
 
 RECORDED, ARTIFACTS = "recorded.jsonl", "artifacts"
+QUIET_ASKED, QUIET_GRANTED = "quiet.asked", "quiet.granted"  # files in the draft of a row that measures
+SECONDS_BETWEEN_LOOKS = 0.01
 CACHE = "WORKBENCH_BATCH_CACHE"  # folder of what `cached` keeps for the fingerprint of this row
 MIME = "application/vnd.workbench.recorded+json"
 CORES_OF_OTHERS = 0.2  # more than this, used by other processes meanwhile, is not alone
@@ -90,16 +93,34 @@ def artifacts() -> Path:
 
 @contextlib.contextmanager
 def exclusive() -> Iterator[dict[str, Any]]:
-    """Wait until nobody else of ours measures, keep our workers quiet, and yield what is known of it at the end.
+    """Wait until nobody else of ours measures, keep all of ours quiet, and yield what is known of it at the end.
 
-    `measured_alone` is true when the lock was held and other processes used less than a fifth of a core meanwhile.
+    Other rows of the batch are paused, workers of the workbench stand aside. `measured_alone` is true when that was so and
+    other processes used less than a fifth of a core meanwhile.
     """
-    with machine.Quiet() as quiet, quiet.exclusive() as told:
+    with _others_paused(), machine.Quiet() as quiet, quiet.exclusive() as told:
         yield told
     told["measured_alone"] = bool(told["measured_alone"]) and told.get("other_cpu", 0.0) < CORES_OF_OTHERS
     if row := _row():
         with (row / RECORDED).open("ab") as file:
             file.write(orjson.dumps({"exclusive": told}) + b"\n")
+
+
+@contextlib.contextmanager
+def _others_paused() -> Iterator[None]:
+    """Ask the runner to pause the other rows, and wait for its word; outside of a batch there is nobody to ask."""
+    row = _row()
+    if row is None:
+        yield
+        return
+    asked, granted = row / QUIET_ASKED, row / QUIET_GRANTED
+    asked.touch()
+    try:
+        while not granted.exists():
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        yield
+    finally:
+        asked.unlink(missing_ok=True)
 
 
 def _row() -> Path | None:

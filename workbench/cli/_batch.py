@@ -96,6 +96,8 @@ def run(
     require: Annotated[list[str] | None, typer.Option(help="As in 'accuracy >= 0.93', for every row; repeatable")] = None,
     allow_failures: Annotated[int, typer.Option(help="So many failed rows are fine")] = 0,
     junit: Annotated[Path | None, typer.Option(metavar="FILE.xml", help="Write a JUnit report")] = None,
+    pages_of: Annotated[str, typer.Option("--pages", help="Which rows also get a page: all, failed or none")] = "failed",
+    exclusive: Annotated[bool, typer.Option("--exclusive-latency/--no-exclusive-latency", help="Pause other rows while one measures")] = True,
     cold: Annotated[bool, typer.Option("--cold", help="A new interpreter for everything, nothing warmed up before")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say the result only")] = False,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object per event, on stdout")] = False,
@@ -123,7 +125,7 @@ def run(
         jobs=jobs, threads=_threads(threads_per_job), timeout_s=seconds(timeout, "--timeout") if timeout else None,
         cell_timeout_s=seconds(cell_timeout, "--cell-timeout") if cell_timeout else None,
         memory_bytes=memory(mem, "--mem") if mem else None, retries=retries, retry_on=words([retry_on]),
-        max_failures=0 if fail_fast else max_failures, budget_s=seconds(budget, "--budget") if budget else None, cold=cold,
+        max_failures=0 if fail_fast else max_failures, budget_s=seconds(budget, "--budget") if budget else None, cold=cold, exclusive=exclusive, pages=pages_of,
     )  # fmt: skip
     request = Request(
         out, notebook, grid, tuple(pairs or ()), options, force, only, where, tuple(require or ()), allow_failures, junit,  # type: ignore[arg-type]
@@ -159,13 +161,16 @@ def status(folder: Folder, json: Json = False) -> None:
 
 
 @batch.command()
-def report(folder: Folder) -> None:
+def report(
+    folder: Folder, pages: Annotated[bool, typer.Option("--pages", help="Also a page of every executed notebook")] = False,
+) -> None:  # fmt: skip
     """Write the page, the table and the summary of a batch anew, as it stands; prints the page's path."""
-    from workbench.batch._folder import Folder as BatchFolder
-    from workbench.batch._outputs import write_outputs
-    from workbench.batch.views import look
+    from workbench.batch._outputs import write_outputs, write_pages
+    from workbench.batch.views import batch_in
 
-    found = look(BatchFolder(folder))
+    found = batch_in(folder)
+    if pages:
+        write_pages(found)
     write_outputs(found)
     typer.echo(found.folder.path / "index.html")
 
