@@ -154,6 +154,7 @@ def estimate(
 for _command in (_results.table, _results.show, _layers.layers, _results.compare, _results.choose):
     app.command()(_command)
 app.command()(_search.search)
+app.command()(_search.reach)
 app.command()(_queue.queue)
 app.command("tag", context_settings={"ignore_unknown_options": True})(_lifecycle.tag)  # -NAME is no option
 for _change in (_lifecycle.note, _lifecycle.pin, _lifecycle.unpin, _lifecycle.delete, _lifecycle.gc, _lifecycle.export):

@@ -27,7 +27,7 @@ class ChannelPrune(Step):
 
     Every layer loses the same share of its channels. `target` says of what `ratio` is the share: of channels, or the
     smallest such share (found in steps of a hundredth) that removes so much of the multiply-accumulates or parameters.
-    A latency is no target of a step, whose result must not depend on a clock: `workbench search --only channel_prune`. Layers whose widths hang together (residual sums, norms, depthwise convolutions, the next layer's inputs) shrink
+    A latency is no target of a step, whose result must not depend on a clock: `workbench reach`. Layers whose widths hang together (residual sums, norms, depthwise convolutions, the next layer's inputs) shrink
     together. Outputs, attention heads and the residual stream of transformers stay: there the feed-forward width goes.
     """
 
