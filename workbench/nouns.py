@@ -43,6 +43,7 @@ class Layer:
     density: float = 1.0  # share of weights that are not zero
     precision: str = "float32"
     packed_bytes: int = 0  # of weights stored in groups of a few bits, with scales and zero points; 0 = not packed
+    head_width: int = 0  # of a projection of attention: outputs (of the last one: inputs) of one head; 0 = none
     prunable: bool = True  # steps leave biases, norms, embeddings (and what a model excepts) alone
 
     @property

@@ -154,6 +154,7 @@ def estimate(
 for _command in (_results.table, _results.show, _layers.layers, _results.compare, _results.choose):
     app.command()(_command)
 app.command()(_search.search)
+app.command()(_search.reach)
 app.command()(_queue.queue)
 app.add_typer(_batch.batch, name="batch")
 app.command("tag", context_settings={"ignore_unknown_options": True})(_lifecycle.tag)  # -NAME is no option
