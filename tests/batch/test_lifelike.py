@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from batch_notebooks import called, command, processes_of, written
 
@@ -162,3 +163,20 @@ def test_a_full_disk_is_said_and_nothing_goes_on_running(tmp_path: Path) -> None
         assert processes_of(disk) == []
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.slow
+def test_the_runner_stays_small_over_two_hundred_rows(tmp_path: Path) -> None:
+    notebook, out = written(tmp_path, "pass", parameters=SEED), tmp_path / "out"
+    runner = subprocess.Popen(
+        command("run", notebook, "-p", "seed=1..200", "--out", out, "-j", "2", "--json-events"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    watched, sizes = psutil.Process(runner.pid), []
+    assert runner.stdout
+    for line in runner.stdout:
+        if json.loads(line)["kind"] == "ended":
+            sizes.append(watched.memory_info().rss)
+    assert runner.wait() == 0 and len(sizes) == 200
+    assert max(sizes) - sizes[0] < 50_000_000

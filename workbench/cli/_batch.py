@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ Pairs = Annotated[
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a batch")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the batch")]
+SECONDS_BETWEEN_LOOKS = 2.0
 
 batch = typer.Typer(
     no_args_is_help=True,
@@ -141,19 +143,26 @@ def run(
 
 
 @batch.command()
-def status(folder: Folder, json: Json = False) -> None:
+def status(
+    folder: Folder,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again until nobody runs it any more")] = False,
+    json: Json = False,
+) -> None:
     """Say how far a batch is.
 
     \b
     --json: {"schema", "folder", "notebook", "runner": {"pid", "host", "since"} or null, "counts": {STATE: count},
       "rows": [{"row_id", "state", "why", "duration_s", "cell": {"cell", "total", "title"}}]}
     """
-    from workbench.batch._folder import Folder as BatchFolder
-    from workbench.batch.views import look
+    from workbench.batch.views import batch_in
     from workbench.cli import _batch_pages as pages
     from workbench.cli._text import say_json
 
-    found = look(BatchFolder(folder))
+    found = batch_in(folder)
+    while watch and found.folder.runner():
+        pages.say_status(found)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        found = batch_in(folder)
     if json:
         say_json(pages.status_record(found))
     else:
@@ -198,6 +207,28 @@ def show(
         say_json(record.model_dump(by_alias=True))
     else:
         pages.say_record(record, kept.row(row_id))
+
+
+@batch.command()
+def script(
+    notebook: Notebook, out: Out, grid: Grid = None, pairs: Pairs = None,
+    parts: Annotated[int, typer.Option(help="How many parts, each with a folder of its own")] = 1,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", help="Rows side by side in a part")] = 1,
+    threads_per_job: Annotated[int, typer.Option(min=1, help="For each row")] = 1,
+    timeout: Annotated[str | None, typer.Option(help="For a whole notebook, as in 15m")] = None,
+    mem: Annotated[str | None, typer.Option(help="For a notebook and all that it starts, as in 3G")] = None,
+) -> None:  # fmt: skip
+    """Write a batch as shell lines, one per part, and as a Slurm array that runs them; nothing is executed."""
+    from workbench.batch import script as scripts
+    from workbench.batch._options import Options, memory, seconds
+    from workbench.batch._plan import make_plan
+
+    options = Options(
+        jobs=jobs, threads=threads_per_job, timeout_s=seconds(timeout, "--timeout") if timeout else None,
+        memory_bytes=memory(mem, "--mem") if mem else None,
+    )  # fmt: skip
+    written = scripts.write_script(make_plan(notebook, grid, pairs or ()), out, options, parts=parts)
+    typer.echo(f"{written.lines}\nsbatch {written.array}\n→ afterwards: {written.collect}")
 
 
 @batch.command()
