@@ -39,15 +39,10 @@ def one_turn(here: Place, number: int) -> None:
     seed.press("Tab")
     page.wait_for_timeout(800)
     page.locator(".wb-watch-runs button").first.click()
-    try:
-        page.wait_for_function(
-            "number => new RegExp(`${number} runs of the store`).test(document.querySelector('.wb-runs-table').innerText)",
-            arg=number, timeout=120_000,
-        )  # fmt: skip
-    except TimeoutError:
-        print(f"turn {number}: the run did not arrive; the page says:")
-        print(page.locator(".wb-workbench").first.inner_text()[:6000])
-        raise
+    page.wait_for_function(
+        "number => new RegExp(`${number} runs of the store`).test(document.querySelector('.wb-runs-table').innerText)",
+        arg=number, timeout=120_000,
+    )  # fmt: skip
     for title in TABS:
         page.locator(".wb-main .lm-TabBar-tab", has_text=title).first.click()
         page.wait_for_timeout(400)
@@ -93,7 +88,12 @@ def main() -> None:
         until, number = time.monotonic() + 60 * minutes, 0
         while time.monotonic() < until:
             number += 1
-            one_turn(here, number)
+            try:
+                one_turn(here, number)
+            except TimeoutError:
+                print(f"turn {number} did not end; the page says:")
+                print(here.page.locator("body").inner_text()[:6000])
+                raise
             kernel.append(here.kernel().memory_info().rss / 1e6)
             held.append(page_mb(here))
             print(f"{number:4d} turns  kernel {kernel[-1]:.0f} MB  page {held[-1]:.0f} MB", flush=True)

@@ -17,7 +17,7 @@ from typing import Any
 import ipywidgets
 import pandas  # noqa: F401 - before there are threads: two that import it at once find it half made
 
-from widgets import _closing, _kept_session, _registry, static_view
+from widgets import _closing, _kept_session, _states, static_view
 from widgets.build_recipe import BuildRecipe
 from widgets.chart_host import loader
 from widgets.headless import is_headless
@@ -108,7 +108,7 @@ class Workbench:
             other.close()
             self.pump.rested(SECONDS_BEFORE_COLLECTING, gc.collect, key=gc)
         _open.append(self)
-        _registry.allow_reading_while_it_changes()
+        _states.tell_them_at_one_moment()
         self.pump.every(SECONDS_BETWEEN_LOOKS, self.session.refresh)
         self.pump.do(_kept_session.keep_from_now_on, self.session, self.pump)
         self.pump.every(SECONDS_BETWEEN_CARES, lambda: queue.attach(self.session.store))

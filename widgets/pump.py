@@ -17,6 +17,7 @@ from typing import Any
 from workbench.errors import WorkbenchError
 
 OnError = Callable[[Exception], None]
+CHANGES = threading.RLock()  # held while widgets change: whoever holds it sees them at one moment
 
 
 class Pump:
@@ -115,7 +116,8 @@ class Pump:
 
     def _carry_out(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
-            function(*args)
+            with CHANGES:
+                function(*args)
         except Exception as error:  # the pump outlives whatever goes wrong in one handler
             if self.on_error is None and self._thread is None:
                 raise

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import ipywidgets
 import pytest
 
 from tests.conftest import small_job
 from widgets import app
-from widgets._closing import reachable
+from widgets._closing import close_all, reachable
 from widgets.app import TABS, Workbench
 from widgets.chart_host import loader
 from widgets.headless import VARIABLE, is_headless
@@ -103,7 +107,7 @@ def test_executed_without_a_browser_it_is_static_but_voila_is_one(monkeypatch: p
 def test_an_open_workbench_leaves_torch_alone_and_stays_small(store: Store) -> None:
     code = f"""
 import sys, psutil
-from widgets._closing import reachable
+from widgets._closing import close_all, reachable
 from widgets.app import TABS, Workbench
 from widgets.chart_host import loader
 from widgets.session import Session
@@ -157,28 +161,28 @@ def test_running_the_cell_again_keeps_nothing_of_the_workbench_before(
         opened[2].workbench.close()
 
 
-def test_a_reloaded_page_gets_every_widget_while_others_come_and_go(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The kernel's main thread answers the page, the pump's thread makes cards at the same time."""
-    import threading
-
+def test_a_reloaded_page_is_told_of_every_widget_at_one_moment(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's main thread answers the page, the pump's thread makes and closes widgets at the same time."""
     monkeypatch.setenv(VARIABLE, "live")
     monkeypatch.setattr("IPython.display.display", lambda *_: None)
+    told: list[Any] = []
+    page = SimpleNamespace(send=lambda data, buffers: told.append(data))
+    monkeypatch.setattr(ipywidgets.Widget, "_control_comm", page)
     opened = app.open_workbench(store.root, model="lenet_300_100")
-    over = threading.Event()
+    pump, box = opened.workbench.pump, ipywidgets.VBox()
 
     def come_and_go() -> None:
-        while not over.is_set():
-            ipywidgets.HTML("x").close()
+        before, box.children = box.children, tuple(ipywidgets.HTML("x") for _ in range(20))
+        close_all(before)
+        pump.do(come_and_go)
 
-    thread = threading.Thread(target=come_and_go)
-    thread.start()
     try:
         known = {each.model_id for each in reachable(opened.workbench, spare=loader())}
-        for _ in range(5):
-            assert known <= ipywidgets.Widget.get_manager_state()["state"].keys()
+        pump.do(come_and_go)
+        for _ in range(10):
+            ipywidgets.Widget._handle_control_comm_msg({"content": {"data": {"method": "request_states"}}})
+            states = told.pop()["states"]
+            named = set(re.findall("IPY_MODEL_([0-9a-f]+)", json.dumps(states)))
+            assert (known | named) <= states.keys()
     finally:
-        over.set()
-        thread.join()
         opened.workbench.close()
