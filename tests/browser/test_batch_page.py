@@ -56,6 +56,7 @@ def test_without_script_everything_can_be_read(browser: Browser, index: str) -> 
     page.goto(index)
     assert page.locator("#runs-table tbody tr").count() == 9
     assert page.locator("#runs-table tbody tr").first.is_visible()
+    assert page.locator("#runs-search").is_hidden()  # nothing is offered that wouldn't work
     assert "The chart needs JavaScript" in page.inner_text("body") and "2 rows share this error" in page.inner_text(
         "body"
     )

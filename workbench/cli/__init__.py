@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli import _batch, _layers, _lifecycle, _queue, _results, _search
+from workbench.cli import _batch, _layers, _lifecycle, _queue, _results, _search, _track
 from workbench.cli._options import (
     HERE,
     Data,
@@ -85,7 +85,7 @@ def run(
     job_file: JobFile = None, model: Model = None, data: Data = None, step: Step = None, format: Format = None,
     metrics: Metrics = None, seed: Seed = None, store: Store = HERE,
     again: Annotated[bool, typer.Option("--again", help="Make another run even when one is done")] = False,
-    json: Json = False,
+    track: _track.Track = None, json: Json = False,
 ) -> None:  # fmt: skip
     """Carry out one job: its parent and reference first, then train, compress, save, measure.
 
@@ -108,9 +108,10 @@ def run(
     from workbench.store import Store as RunStore
     from workbench.study import FASTEST
 
+    _track.check(track)
     record = job_record(job_file, model=model, data=data, steps=step, format=format, metrics=metrics, seed=seed)
     if record.get("format") == FASTEST:
-        _fastest.run_each(record, RunStore(store), again=again, json=json)
+        _fastest.run_each(record, RunStore(store), again=again, json=json, track=track)
         return
     job = Job.from_json(record)
     with RunProgress() as progress:
@@ -119,6 +120,7 @@ def run(
         say_json({**done.to_json(), "folder": done.folder})
     else:
         pages.say_run(done)
+    _track.mirror([done], track)
     exit_unless(done.status == "done")
 
 
@@ -156,6 +158,7 @@ for _command in (_results.table, _results.show, _layers.layers, _results.compare
 app.command()(_search.search)
 app.command()(_search.reach)
 app.command()(_queue.queue)
+app.command()(_track.track)
 app.add_typer(_batch.batch, name="batch")
 app.command("tag", context_settings={"ignore_unknown_options": True})(_lifecycle.tag)  # -NAME is no option
 for _change in (_lifecycle.note, _lifecycle.pin, _lifecycle.unpin, _lifecycle.delete, _lifecycle.gc, _lifecycle.export):
@@ -168,6 +171,7 @@ def study(
     file: Annotated[str, typer.Argument(metavar="FILE.yaml", help="A study file, or the name of a shipped one")],
     store: Store = HERE,
     workers: Annotated[int, typer.Option(min=1, help="Jobs that run side by side")] = 2,
+    track: _track.Track = None,
     json: Json = False,
 ) -> None:
     """Carry out many recipes on one or several models; what is done already is not done again.
@@ -188,6 +192,7 @@ def study(
     from workbench.cli._text import say_json
     from workbench.store import Store as RunStore
 
+    _track.check(track)
     read = studies.read_study(file)
     labels = studies.labels(read)
     with StudyProgress(labels) as progress:
@@ -200,6 +205,7 @@ def study(
         pages.say_study(runs, labels, store)
         for label, verdict in verdicts.items():
             _fastest.say(verdict, f"{label.model}, {label.recipe}")
+    _track.mirror([run for run in runs if run.run_id], track)
     exit_unless(all(each.status == "done" for each in runs))
 
 

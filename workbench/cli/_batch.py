@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from workbench.cli._options import Json
+from workbench.cli._track import Track, check, say_mirrored
 
 Notebook = Annotated[
     Path, typer.Argument(metavar="NOTEBOOK", help="Any Python notebook; with a cell tagged `parameters`")
@@ -101,6 +102,7 @@ def run(
     pages_of: Annotated[str, typer.Option("--pages", help="Which rows also get a page: all, failed or none")] = "failed",
     exclusive: Annotated[bool, typer.Option("--exclusive-latency/--no-exclusive-latency", help="Pause other rows while one measures")] = True,
     cold: Annotated[bool, typer.Option("--cold", help="A new interpreter for everything, nothing warmed up before")] = False,
+    track: Track = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say the result only")] = False,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object per event, on stdout")] = False,
 ) -> None:  # fmt: skip
@@ -117,6 +119,7 @@ def run(
     from workbench.cli._batch_progress import progress
     from workbench.errors import InvalidInput
 
+    check(track)
     if only not in ("all", "failed", "missing", "stale"):
         raise InvalidInput([f"--only: {only!r} is not one of all, failed, missing, stale"])
     if resume:
@@ -138,6 +141,11 @@ def run(
         shown.end(done)
     else:
         pages.say_done(done)
+    if track:
+        from workbench.track import mirror_batch
+
+        mirrored = mirror_batch(done.batch, track)
+        say_mirrored(track, mirrored.added, mirrored.already_there)
     if done.exit_code:
         raise typer.Exit(done.exit_code)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from workbench.cli import _track
 from workbench.cli._options import exit_unless
 from workbench.errors import InvalidInput
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from workbench.study import Label, Study
 
 
-def run_each(record: Mapping[str, Any], store: Store, *, again: bool, json: bool) -> None:
+def run_each(record: Mapping[str, Any], store: Store, *, again: bool, json: bool, track: str | None = None) -> None:
     """Do what `workbench run` does, in every format; the others' reasons are told."""
     from workbench import study as studies
     from workbench.cli._progress import StudyProgress
@@ -38,6 +39,7 @@ def run_each(record: Mapping[str, Any], store: Store, *, again: bool, json: bool
         say(found, jobs[0].recipe())
         for name, reasons in refused.items():
             typer.echo(f"{name} can't hold it: {'; '.join(reasons)}")
+    _track.mirror([run for run in runs if run.run_id], track)
     exit_unless(found.winner is not None)
 
 

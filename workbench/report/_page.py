@@ -36,11 +36,13 @@ def page(title: str, lead: str, sections: Sequence[Section], *, style: str = "",
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}{style}</style></head><body>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}{style}</style><noscript><style>{WITHOUT_SCRIPT}</style></noscript></head><body>'
         f'<header><h1>{html.escape(title)}</h1>{lead}<nav aria-label="Sections">{links}</nav></header>'
         f"<main>{bodies}</main><script>{get_plotlyjs()}</script><script>{SCRIPT}{script}</script></body></html>"
     )
 
+
+WITHOUT_SCRIPT = ".plot, .controls, .pick { display: none; }"
 
 STYLE = """
 :root { color-scheme: light; --ink: #1d2329; --soft: #56606b; --line: #d9dee4; --wash: #f4f6f8; --link: #005a94; }
