@@ -24,8 +24,13 @@ from workbench.part import Format
 from workbench.store import Store
 
 KERNELS = [_xnor_kernel.in_numpy, pytest.param("compiled", marks=pytest.mark.slow)]
-HOLDS = ("onnx", "pt2")
 BITS = {"ternary": 2, "binary": 1, "xnor": 1}
+SLOW = (("ternary", "onnx"), ("xnor", "onnx"))
+HELD = [
+    pytest.param(kind, name, marks=[pytest.mark.slow] * ((kind, name) in SLOW))
+    for kind in BITS
+    for name in ("onnx", "pt2")
+]
 
 
 @cache
@@ -47,8 +52,7 @@ def without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_xnor_kernel, "counter", lambda: _xnor_kernel.in_numpy)
 
 
-@pytest.mark.parametrize("format_name", HOLDS)
-@pytest.mark.parametrize("kind", BITS)
+@pytest.mark.parametrize(("kind", "format_name"), HELD)
 def test_the_file_has_the_bits_of_theory_and_a_scale_a_row(kind: str, format_name: str) -> None:
     _, stored, told = filed(kind, format_name)
     weight, bits = stored[INNER], BITS[kind]
@@ -61,8 +65,7 @@ def test_the_file_has_the_bits_of_theory_and_a_scale_a_row(kind: str, format_nam
     assert {each.dtype for name, each in stored.items() if name != INNER} == {"float32"}
 
 
-@pytest.mark.parametrize("format_name", HOLDS)
-@pytest.mark.parametrize("kind", BITS)
+@pytest.mark.parametrize(("kind", "format_name"), HELD)
 def test_the_file_answers_what_the_model_in_memory_does(kind: str, format_name: str) -> None:
     outputs, stored, _ = filed(kind, format_name)
     wanted = in_torch(trained(kind)[0])

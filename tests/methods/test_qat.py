@@ -140,3 +140,10 @@ def test_what_it_cannot_do_is_said() -> None:
     assert Qat(bits=4).preview(card).precision == "int4 static"
     with pytest.raises(WorkbenchError, match="no layer"):
         Qat(skip=["fc1", "fc2", "fc3"]).run(perceptron(), context())
+
+
+@pytest.mark.slow
+def test_openvino_stores_four_bits_too() -> None:
+    _, stored, told = filed(*trained(bits=4, on=even), "openvino")
+    assert {weight.dtype for weight in stored.values()} == {"int4"} and told["weights"] == "int4"
+    assert told["dense_bytes"] == sum(weight.values.size for weight in stored.values()) // 2

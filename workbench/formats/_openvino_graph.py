@@ -34,10 +34,16 @@ PART = "/product"  # behind the weight's name in that of its node
 
 
 def read(path: Path) -> Any:
-    """Return the graph of an ONNX file whose weights are called after their layers; its nodes get their names."""
+    """Return the graph of an ONNX file whose weights are called after their layers; its nodes get their names.
+
+    Each pair of ONNX's quantizing and dequantizing nodes becomes one FakeQuantize, which is half the file.
+    """
     import openvino
+    from openvino._offline_transformations import apply_moc_transformations
 
     graph = openvino.Core().read_model(path)
+    if any(node.get_type_name() == "FakeQuantize" for node in graph.get_ops()):
+        apply_moc_transformations(graph, False)
     for node, weight in _weighted(graph):
         name = weight.get_friendly_name().removesuffix(_onnx_weights.INTEGERS)
         if name.removesuffix(_onnx_weights.TURNED).endswith(_onnx_weights.WEIGHT):
