@@ -108,6 +108,7 @@ class _Row:
         )  # fmt: skip
         tip = f"{limit.label}, in {limit.unit}: drag, use the arrow keys, or type into the number"
         common: dict[str, Any] = {"disabled": True, "tooltip": tip, "description_allow_html": False}
+        common["layout"] = {"flex": "1 1 200px", "min_width": "180px"}
         if limit.measured:
             self.slider = ipywidgets.FloatLogSlider(min=-3, max=6, value=1, readout_format=".3r", **common)
         else:
@@ -115,7 +116,6 @@ class _Row:
                 min=limit.lowest, max=limit.highest, step=0.1, readout_format=".1f", **common
             )
             self.slider.value = 1.0 if limit.name == "max_drop" else 90.0
-        self.slider.layout = {"flex": "1 1 200px", "min_width": "180px"}
         label = ipywidgets.HTML(f"{limit.label}, {limit.unit}", layout={"width": "160px"})
         self.view = ipywidgets.HBox([label, self.slider, self.free]).add_class(f"wb-budget-{limit.name}")
         self._told: tuple[bool, float] = (self.free.value, self.slider.value)  # as set from here

@@ -8,13 +8,13 @@ from typing import Any
 import ipywidgets
 
 
-def close_all(root: Any, *, spare: ipywidgets.Widget) -> None:
+def close_all(root: Any, *, spare: ipywidgets.Widget | None = None) -> None:
     """Close the widgets reachable from `root` through objects of this package, with layouts and styles; not `spare`."""
     for widget in list(reachable(root, spare=spare)):
         widget.close()
 
 
-def reachable(root: Any, *, spare: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+def reachable(root: Any, *, spare: ipywidgets.Widget | None = None) -> Iterator[ipywidgets.Widget]:
     """Yield what `close_all` would close."""
     seen = {id(spare)}
     waiting = [root]

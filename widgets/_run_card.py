@@ -10,6 +10,7 @@ import ipywidgets
 
 from widgets import _run_words
 from widgets._aside import aside
+from widgets._closing import close_all
 from widgets._run_log import RunLog
 from workbench.queue import Entry
 
@@ -77,17 +78,7 @@ class RunCard:
 
     def close(self) -> None:
         """Free the widgets, here and in the page."""
-        for widget in (
-            *self.buttons.values(),
-            self.title,
-            self.facts,
-            self.curve,
-            self.told,
-            self.open,
-            self.row,
-            self.view,
-        ):
-            widget.close()
+        close_all([self.view, self.open, *self.buttons.values()])
 
     def _looked(self, lines: list[str]) -> None:
         self._reading = False

@@ -8,6 +8,7 @@ Nothing is computed in the kernel: jobs go to the queue, which is a process of i
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import ipywidgets
 import pandas  # noqa: F401 - before there are threads: two that import it at once find it half made
 
-from widgets import _closing, _kept_session, static_view
+from widgets import _closing, _kept_session, _registry, static_view
 from widgets.build_recipe import BuildRecipe
 from widgets.chart_host import loader
 from widgets.headless import is_headless
@@ -34,6 +35,9 @@ from workbench.errors import WorkbenchError
 
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_BETWEEN_CARES = 10.0  # a keeper that was killed is replaced within this
+SECONDS_BEFORE_COLLECTING = (
+    5.0  # closed panels are rings of some 10,000 objects, and Python's full collections are rare
+)
 _open: list[Workbench] = []  # the ones whose pump runs: opening one on the same store ends the older
 
 
@@ -102,7 +106,9 @@ class Workbench:
         """Attach to what runs on this store and follow it; the older workbench on the same store is closed."""
         for other in [each for each in _open if each.session.store.root == self.session.store.root]:
             other.close()
+            self.pump.rested(SECONDS_BEFORE_COLLECTING, gc.collect, key=gc)
         _open.append(self)
+        _registry.allow_reading_while_it_changes()
         self.pump.every(SECONDS_BETWEEN_LOOKS, self.session.refresh)
         self.pump.do(_kept_session.keep_from_now_on, self.session, self.pump)
         self.pump.every(SECONDS_BETWEEN_CARES, lambda: queue.attach(self.session.store))

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import orjson
 
 from workbench import machine, recorder
+from workbench._made import tell_made
 from workbench.errors import Cancelled, InvalidInput, RunFailed, WorkbenchError
 from workbench.job import Job
 from workbench.nouns import Run
@@ -36,6 +37,12 @@ def carry_out(job: Job, store: Store, *, again: bool = False, on_event: OnEvent 
     The parent (as trained, same format) and the reference (as trained, ONNX) are carried out first where missing.
     Raises InvalidInput with all reasons; a run that fails is returned, with its error, not raised.
     """
+    run = _carried_out(job, store, again=again, on_event=on_event)
+    tell_made([run], store.root)
+    return run
+
+
+def _carried_out(job: Job, store: Store, *, again: bool = False, on_event: OnEvent | None = None) -> Run:
     check(job)
     if not again and (done := store.find(job.job_id)):
         return done
@@ -94,7 +101,7 @@ def tried(job_id: str, record: Mapping[str, Any], action: Callable[[], Result]) 
 def _relative(relative: Job | None, job: Job, store: Store, on_event: OnEvent | None) -> str | None:
     if relative is None:
         return None
-    run = carry_out(relative, store, on_event=on_event)
+    run = _carried_out(relative, store, on_event=on_event)
     if run.status != "done":
         reason = (run.error or {}).get("message", run.status)
         raise RunFailed(

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.batch.grid import word
 from workbench.errors import InvalidInput
 from workbench.job import DEFAULT_METRICS, Job
 from workbench.lab import notebooks_folder
@@ -56,19 +57,19 @@ def command(job: Job, store_folder: str | Path) -> str:
 
 
 def batch_command(study_file: str | Path, store_folder: str | Path, *, reports_folder: str | Path = "reports") -> str:
-    """Return the shell line that executes the study's notebook; it works from any folder, so its paths are whole."""
+    """Return the shell line that executes the study's notebook as a batch; it works from any folder, so its paths are whole.
+
+    Further rows are further words: `-p max_drop=1,2` makes it a batch of two.
+    """
     path, reports = Path(study_file), Path(reports_folder).absolute()
     given = {
-        "study_file": path.absolute()
-        if path.suffix
-        else path.name,  # without ending: one that ships with the workbench
-        "store_folder": Path(store_folder).absolute(),
-        "reports_folder": reports,
-        "name": path.stem,
-    }
-    pairs = [word for key, value in given.items() for word in ("-p", f"{key}={value}")]
-    files = [str(notebooks_folder() / "20_compare.ipynb"), str(reports / f"{path.stem}.ipynb")]
-    return shlex.join(["python", "-m", "workbench.batch.execute", *files, *pairs])
+        # without ending: a study that ships with the workbench
+        "study_file": str(path.absolute() if path.suffix else path.name), "store_folder": str(Path(store_folder).absolute()),
+        "reports_folder": str(reports), "name": path.stem,
+    }  # fmt: skip
+    pairs = [text for name, value in given.items() for text in ("-p", word(name, value))]
+    notebook, out = notebooks_folder() / "20_compare.ipynb", reports / f"{path.stem}-batch"
+    return shlex.join(["workbench", "batch", "run", str(notebook), *pairs, "--out", str(out)])
 
 
 def study_yaml(jobs: Sequence[Job], name: str) -> str:

@@ -132,6 +132,7 @@ def test_a_store_with_blanks_and_quotes_survives_the_shell() -> None:
     store = "/tmp/it's a store"
     assert shlex.split(copy_as.command(job_of(), store))[-1] == store
     words = shlex.split(copy_as.batch_command("/tmp/my study.yaml", store))
+    assert words[:3] == ["workbench", "batch", "run"]
     assert f"store_folder={store}" in words and "study_file=/tmp/my study.yaml" in words
     assert "study_file=quick" in copy_as.batch_command("quick", store)
 

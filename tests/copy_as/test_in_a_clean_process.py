@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -33,12 +34,7 @@ def jobs(shared_store: Store) -> list[Job]:
 
 def ran(line: str, folder: Path) -> str:
     """Run a shell line as somebody else would, with this interpreter's commands; returns what it printed."""
-    words = {
-        "workbench run": f"{shlex.quote(sys.executable)} -m workbench.cli run",
-        "python -m": f"{shlex.quote(sys.executable)} -m",
-    }
-    for word, own in words.items():
-        line = line.replace(word, own, 1) if line.startswith(word) else line
+    line = line.replace("workbench ", f"{shlex.quote(sys.executable)} -m workbench.cli ", 1)
     ended = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
@@ -63,9 +59,11 @@ def test_cell_and_command_find_the_finished_runs(jobs: list[Job], shared_store: 
 @pytest.mark.slow
 def test_the_batch_finds_the_finished_runs(jobs: list[Job], shared_store: Store, tmp_path: Path) -> None:
     before = runs_in(shared_store)
-    study = tmp_path / "my view.yaml"
+    study = tmp_path / "my view, two.yaml"
     study.write_text(copy_as.study_yaml(jobs, "view"))
     line = copy_as.batch_command(study, shared_store.root, reports_folder=tmp_path / "reports")
-    assert "my view.html" in ran(line, tmp_path)
+    assert "1 passed" in ran(line, tmp_path)
     assert runs_in(shared_store) == before
-    assert (tmp_path / "reports" / "my view.ipynb").is_file()
+    assert (tmp_path / "reports" / "my view, two.html").is_file()
+    (record,) = (tmp_path / "reports" / "my view, two-batch" / "rows").glob("*/record.json")
+    assert {run["run_id"] for run in json.loads(record.read_text())["runs"]} <= set(before)

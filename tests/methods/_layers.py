@@ -48,6 +48,23 @@ class Transposed(nn.Module):
         return self.fc(self.turned(pixels).relu())
 
 
+class Normed(nn.Module):
+    """A transformer's feed-forward half: norm, two readers of it, GELU; a few channels of the norm are very large."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(128)
+        self.up, self.gate = nn.Linear(128, 64), nn.Linear(128, 64)
+        self.down, self.head = nn.Linear(64, 128), nn.Linear(128, 3)
+        for layer in (self.up, self.gate):
+            nn.init.normal_(layer.weight, std=0.1)
+        self.norm.weight.data[[3, 8]] = torch.tensor([60.0, 25.0])
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        hidden = self.norm(pixels)
+        return self.head(self.down(self.up(hidden) * nn.functional.gelu(self.gate(hidden))) + pixels)
+
+
 def made(cls: type[nn.Module]) -> Any:
     torch.manual_seed(0)
     return cls().eval()

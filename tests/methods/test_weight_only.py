@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from tests.methods._context import card_of, context, images, perceptron, vectors
-from workbench.compress import _gptq, _grid, _hqq, _rtn
+from tests.methods._layers import Normed, made
+from workbench.compress import _awq, _gptq, _grid, _hqq, _rtn
 from workbench.compress.weight_only import WeightOnly
 from workbench.errors import WorkbenchError
 from workbench.nouns import Grid, Quantization
@@ -286,3 +287,32 @@ def test_hqq_says_that_it_needs_zero_points_and_few_bits() -> None:
         "4 bits and fewer" in reason for reason in WeightOnly(method="hqq", symmetric=False, bits=8).why_not(card)
     )
     assert WeightOnly(method="hqq", symmetric=False).why_not(card) == []
+
+
+def awq_error(method: str, bits: int) -> float:
+    """Return the mean squared error of the answers with `up` and `gate` on a grid whose groups are whole rows."""
+    ctx, model = context(vectors(width=128)), made(Normed)
+    WeightOnly(bits=bits, method=method, group_size=None, skip=["down", "head"]).run(model, ctx)  # type: ignore[arg-type]
+    pixels = torch.from_numpy(ctx.data.test.inputs["pixels"])
+    with torch.no_grad():
+        return float((model(pixels) - made(Normed)(pixels)).square().mean())
+
+
+@pytest.mark.parametrize("bits", [4, 3])
+def test_awq_rounds_the_weights_that_meet_large_activations_more_finely(bits: int) -> None:
+    assert awq_error("awq", bits) < 0.5 * awq_error("rtn", bits)
+
+
+def test_awq_folds_its_factors_into_what_stands_before() -> None:
+    ctx, model, before = context(vectors(width=128)), made(Normed), made(Normed)
+    rounded = WeightOnly(bits=3, group_size=None)._rounded
+    assert _awq.scale(model, ["up", "gate", "down"], ctx.data.calibration, rounded) == 3
+    pixels = torch.from_numpy(ctx.data.test.inputs["pixels"])
+    assert torch.allclose(model(pixels), before(pixels), rtol=1e-3, atol=1e-3)
+    shrunk = before.norm.weight / model.norm.weight
+    assert shrunk[3] > shrunk[8] > 2 * shrunk[0]
+
+
+def test_awq_without_a_place_for_its_factors_is_refused() -> None:
+    with pytest.raises(WorkbenchError, match="no layer's inputs can be scaled.*method=gptq"):
+        WeightOnly(method="awq", skip=["fc1", "fc3"]).run(perceptron(), context())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.search.landscape import Landscape
+from workbench import catalog
 from workbench.errors import InvalidInput, MissingExtra, WorkbenchError
 from workbench.job import Job
 from workbench.search import Found, _suggest, search
@@ -126,7 +128,8 @@ def test_a_finished_space_ends_before_the_budget(tmp_path: Path, monkeypatch: py
     landscape = Landscape(monkeypatch)
     found = found_by(Store(tmp_path / "runs"), only=["int8_static"], formats=["onnx"])
     assert found.ended == "nothing new is left to try"
-    assert len(landscape.jobs) == 4  # as trained, and int8 with three ways to calibrate
+    ways = math.prod(len(values) for values in catalog.get("compress", "int8_static").searched.values())
+    assert len(landscape.jobs) == 1 + ways, "as trained, and int8 in every way"
 
 
 def test_what_fits_as_measured_but_is_not_shown_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +212,8 @@ def job(*steps: Any, written: str = "onnx") -> Job:
         (["bytes", "latency"], [{"use": "weight_sharing"}], "onnx", "neither bytes nor latency"),
         (["bytes"], [{"use": "channel_prune"}, {"use": "channel_prune"}], "onnx", "twice at the same strength"),
         (["bytes"], [{"use": "int8_static"}, {"use": "channel_prune"}], "onnx", "already decided"),
+        (["bytes"], [{"use": "smooth_quant"}], "onnx", "changes neither bytes"),
+        (["bytes"], [{"use": "smooth_quant"}, {"use": "int8_static"}], "onnx", ""),
     ],
 )  # fmt: skip
 def test_a_step_that_changes_no_minimised_cost_is_not_run(
@@ -229,7 +234,7 @@ def test_what_costs_more_at_best_than_what_was_measured_without_loss_is_not_run(
 
 COMMAND = [
     sys.executable, "-m", "workbench.cli", "search", "--model", "lenet_300_100 hidden_1=16 hidden_2=8", "--data", "digits",
-    "--step", "train epochs=1", "--minimise", "bytes", "--only", "int8_static", "--formats", "onnx",
+    "--step", "train epochs=1", "--minimise", "bytes", "--only", "bfloat16,int8_dynamic", "--formats", "onnx,pt2",
     "--budget", "5m", "--max-drop", "50",
 ]  # fmt: skip
 

@@ -127,7 +127,7 @@ def test_running_the_cell_again_keeps_nothing_of_the_workbench_before(
     import time
     import weakref
 
-    from ipywidgets.widgets.widget import _instances
+    from ipywidgets.widgets import widget
 
     monkeypatch.setenv(VARIABLE, "live")
     monkeypatch.setattr("IPython.display.display", lambda *_: None)
@@ -141,7 +141,7 @@ def test_running_the_cell_again_keeps_nothing_of_the_workbench_before(
         workbench.pump.do(every_tab_was_seen.set)
         assert every_tab_was_seen.wait(60)
         sessions.append(weakref.ref(workbench.session))
-        num_widgets.append(len(_instances))
+        num_widgets.append(len(widget._instances))
         del workbench
     time.sleep(1)  # a closed pump ends after what it is doing
     gc.collect()
@@ -155,3 +155,30 @@ def test_running_the_cell_again_keeps_nothing_of_the_workbench_before(
         assert all(each.comm is not None for each in reachable(opened[2].workbench, spare=shared))
     finally:
         opened[2].workbench.close()
+
+
+def test_a_reloaded_page_gets_every_widget_while_others_come_and_go(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's main thread answers the page, the pump's thread makes cards at the same time."""
+    import threading
+
+    monkeypatch.setenv(VARIABLE, "live")
+    monkeypatch.setattr("IPython.display.display", lambda *_: None)
+    opened = app.open_workbench(store.root, model="lenet_300_100")
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            ipywidgets.HTML("x").close()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        known = {each.model_id for each in reachable(opened.workbench, spare=loader())}
+        for _ in range(5):
+            assert known <= ipywidgets.Widget.get_manager_state()["state"].keys()
+    finally:
+        over.set()
+        thread.join()
+        opened.workbench.close()

@@ -11,6 +11,7 @@ from typing import Any
 
 import ipywidgets
 import pytest
+from ipywidgets.widgets import widget
 
 from tests.charts.crafted_runs import crafted_run
 from tests.compare.test_fastest import in_format
@@ -103,8 +104,8 @@ def test_time_that_passes_sends_nothing_unless_something_runs(session: Session, 
     panel.pump.drain()
     sent: list[Any] = []
     for card in panel.cards.values():
-        for widget in (card.title, card.facts, card.curve, card.told, card.row):
-            widget.observe(sent.append)
+        for each in (card.title, card.facts, card.curve, card.told, card.row):
+            each.observe(sent.append)
     panel.badge.observe(sent.append)
     for _ in range(5):
         panel.pump.drain()
@@ -204,6 +205,17 @@ def test_many_entries_draw_a_few_cards_and_count_the_others(session: Session, pa
     assert len(panel.cards) == 1 + watch_runs.MOST_WAITING + watch_runs.MOST_FINISHED
     assert "and 370 more" in panel.more.value and "1 running, 200 waiting, 200 done" in panel.badge.value
     assert panel.list.children[0] is panel.cards["a.1"].view
+
+
+def test_a_card_that_goes_leaves_no_widget_behind(session: Session, panel: WatchRuns) -> None:
+    """Layouts and styles are widgets too, and ipywidgets keeps every one that nobody closed."""
+    before = set(widget._instances)
+    session.queue = (running(), entry("b"))
+    panel.pump.drain()
+    assert len(set(widget._instances) - before) > 20
+    session.queue = ()
+    panel.pump.drain()
+    assert set(widget._instances) == before
 
 
 def test_the_log_is_read_on_and_the_loss_curve_stays_small(tmp_path: Path) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from pathlib import Path
 from queue import Empty
 from typing import Any
 
 from jupyter_client.asynchronous import AsyncKernelClient
 from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.localinterfaces import localhost
 from jupyter_client.manager import AsyncKernelManager
-from traitlets import Type
+from jupyter_core.paths import jupyter_runtime_dir
+from traitlets import CaselessStrEnum, Type, default
+
+from workbench.batch._row import KERNEL
+from workbench.launch._order import BATCH_MARK
+from workbench.store import write_json
 
 CRITICAL = 50  # of logging: the kernel's own log says "TCP without encryption" each time, and errors of being stopped
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -52,3 +60,32 @@ class ThisInterpreter(AsyncKernelManager):
         """Return ipykernel's own command line for this interpreter."""
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", f"--log-level={CRITICAL}"]
         return KernelSpec(argv=command, display_name="Python 3 (ipykernel)", language="python")
+
+
+class RowKernel(ThisInterpreter):
+    """The kernel of a batch's row: talks through files instead of ports, and its process is noted for whoever has to end it.
+
+    Kernels that start side by side can pick the same free port before either has bound it; names of files they can't.
+    """
+
+    extra_arguments = ("--HistoryManager.enabled=False",)
+    transport = CaselessStrEnum(["tcp", "ipc"], default_value="ipc" if os.name == "posix" else "tcp", config=True)
+
+    @default("ip")
+    def _folder_of_sockets(self) -> str:
+        return str(Path(jupyter_runtime_dir(), "kernel")) if self.transport == "ipc" else localhost()
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """Return the same command line without a history: what nobody typed doesn't belong into a person's."""
+        spec = super().kernel_spec
+        spec.argv += self.extra_arguments
+        return spec
+
+    async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
+        await super()._async_launch_kernel(kernel_cmd, **options)
+        self.note(getattr(self.provisioner, "pid", 0))
+
+    def note(self, pid: int) -> None:
+        """Write down which process the kernel is."""
+        write_json(Path(os.environ[BATCH_MARK], KERNEL), {"pid": pid})

@@ -13,10 +13,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.batch._declared import declared, problems
 from workbench.errors import InvalidInput, RunFailed
@@ -30,6 +30,18 @@ OnCell = Callable[[int, int, str], None]
 """Called before each cell with (cells done, cells in total, first line of the cell)."""
 
 
+class NotebookFailed(RunFailed):
+    """A notebook ended early; says in which cell of the source, and how."""
+
+    def __init__(
+        self, message: str, *, kind: Literal["raised", "timeout", "died"], cell: int, excerpt: str = "",
+        name: str = "", value: str = "", traceback: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        super().__init__(message)
+        self.kind, self.cell, self.excerpt = kind, cell, excerpt  # cell: counted from 1; 0 = before the first
+        self.name, self.value, self.traceback = name, value, tuple(traceback)  # of the exception that was raised
+
+
 @dataclass(frozen=True)
 class Executed:
     """An executed notebook on disk."""
@@ -37,6 +49,7 @@ class Executed:
     path: Path
     took_seconds: float
     echo: str  # what cells tagged `echo` printed
+    notebook: NotebookNode  # what lies at `path`
 
 
 def execute(
@@ -46,6 +59,7 @@ def execute(
     parameters: Mapping[str, Any] | None = None,  # None = the notebook's own values
     timeout_seconds: float | None = None,  # for the whole notebook; None = no limit
     on_cell: OnCell | None = None,  # None = nobody watches
+    kernel: type | None = None,  # manager of the kernel; None = ThisInterpreter
 ) -> Executed:
     """Run every cell and write the executed copy to `output`.
 
@@ -54,12 +68,12 @@ def execute(
     """
     notebook, output, values = Path(notebook), Path(output), dict(parameters or {})
     source = read(notebook)
-    _refuse(notebook, output, _not_python(source) + problems(declared(source), values))
+    _refuse(notebook, output, not_python(source) + problems(declared(source), values))
     watch = _Watch(source, timeout_seconds=timeout_seconds, on_cell=on_cell)
     draft, failed = output.with_name(f".draft-{os.getpid()}-{output.name}"), output.with_suffix(".failed.ipynb")
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _run(notebook, draft, source=source, values=values, watch=watch)
+        _run(notebook, draft, source=source, values=values, watch=watch, kernel=kernel)
         executed = _publish(draft, output, name=notebook.name)
         failed.unlink(missing_ok=True)
     except RunFailed as error:
@@ -69,20 +83,22 @@ def execute(
         raise
     finally:
         draft.unlink(missing_ok=True)
-    return Executed(output, took_seconds=time.monotonic() - watch.started, echo=_echo(executed))
+    return Executed(output, took_seconds=time.monotonic() - watch.started, echo=_echo(executed), notebook=executed)
 
 
 def read(notebook: Path) -> NotebookNode:
-    """Return a notebook as papermill wants it, every cell with an id; raises InvalidInput when it isn't one."""
+    """Return a notebook in the form of today, every cell with an id; raises InvalidInput when it isn't one."""
     import nbformat
-    from papermill.iorw import load_notebook_node
 
     if not notebook.is_file():
         raise InvalidInput([f"no notebook {notebook}"])
     try:
-        return load_notebook_node(str(notebook))
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        found = nbformat.v4.upgrade(nbformat.read(notebook, as_version=4))
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError) as error:
         raise InvalidInput([f"{notebook} is no notebook: {error}"]) from None
+    for cell in found.cells:
+        cell.setdefault("id", nbformat.v4.new_code_cell().id)
+    return found
 
 
 def _refuse(notebook: Path, output: Path, found: list[str]) -> None:
@@ -94,7 +110,7 @@ def _refuse(notebook: Path, output: Path, found: list[str]) -> None:
         raise InvalidInput(found)
 
 
-def _not_python(source: NotebookNode) -> list[str]:
+def not_python(source: NotebookNode) -> list[str]:
     language = source.metadata.get("kernelspec", {}).get("language", "python").lower()
     return [] if language == "python" else [f"it is a notebook in {language}; only Python ones are executed"]
 
@@ -119,17 +135,29 @@ class _Watch:
             return None
         return max(1, round(self.timeout_seconds - (time.monotonic() - self.started)))
 
-    def where(self) -> str:
-        """Name the cell in the person's own words: its number in the source and its first lines."""
+    def place(self) -> dict[str, Any]:
+        """Return the cell's number in the source and its text."""
         if self.cell is None:
-            return "before its first cell"
-        return f"in cell {self.numbers[self.cell['id']]} ({_first_lines(self.cell.source, 2)})"
+            return {"cell": 0}
+        return {"cell": self.numbers[self.cell["id"]], "excerpt": self.cell.source}
+
+    def where(self) -> str:
+        """Name the cell in the person's own words."""
+        place = self.place()
+        return (
+            f"in cell {place['cell']} ({_first_lines(place['excerpt'], 2)})"
+            if place["cell"]
+            else "before its first cell"
+        )
 
 
-def _run(notebook: Path, draft: Path, *, source: NotebookNode, values: dict[str, Any], watch: _Watch) -> None:
+def _run(
+    notebook: Path, draft: Path, *, source: NotebookNode, values: dict[str, Any], watch: _Watch, kernel: type | None
+) -> None:
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill import PapermillExecutionError, execute_notebook
 
+    from workbench.batch import _client
     from workbench.batch._kernel import ThisInterpreter
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # its inspection is wrong (_declared); errors are raised
@@ -139,20 +167,26 @@ def _run(notebook: Path, draft: Path, *, source: NotebookNode, values: dict[str,
             _braces_kept(draft),
             parameters=values,
             progress_bar=False,
+            engine_name=_client.NAME,
             kernel_name="python3",  # only a label: ThisInterpreter decides
             language="python",
-            kernel_manager_class=ThisInterpreter,
+            kernel_manager_class=kernel or ThisInterpreter,
             resources={"metadata": {"path": str(notebook.resolve().parent)}},
             on_cell_start=watch.cell_starts,
             timeout_func=watch.seconds_left,
         )
     except PapermillExecutionError as error:
-        raise RunFailed(f"{notebook.name} failed {watch.where()}: {error.ename}: {error.evalue}") from None
+        said = f"{notebook.name} failed {watch.where()}: {error.ename}: {error.evalue}"
+        raise NotebookFailed(
+            said, kind="raised", **watch.place(), name=error.ename, value=error.evalue, traceback=error.traceback
+        ) from None
     except CellTimeoutError:
         limit = f"its limit of {watch.timeout_seconds:g} s"
-        raise RunFailed(f"{notebook.name} was stopped at {limit} {watch.where()}") from None
+        said = f"{notebook.name} was stopped at {limit} {watch.where()}"
+        raise NotebookFailed(said, kind="timeout", **watch.place()) from None
     except DeadKernelError:
-        raise RunFailed(f"the kernel of {notebook.name} died {watch.where()} (killed, or out of memory)") from None
+        said = f"the kernel of {notebook.name} died {watch.where()} (killed, or out of memory)"
+        raise NotebookFailed(said, kind="died", **watch.place()) from None
 
 
 def _braces_kept(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli import _layers, _lifecycle, _queue, _results, _search
+from workbench.cli import _batch, _layers, _lifecycle, _queue, _results, _search
 from workbench.cli._options import (
     HERE,
     Data,
@@ -156,6 +156,7 @@ for _command in (_results.table, _results.show, _layers.layers, _results.compare
 app.command()(_search.search)
 app.command()(_search.reach)
 app.command()(_queue.queue)
+app.add_typer(_batch.batch, name="batch")
 app.command("tag", context_settings={"ignore_unknown_options": True})(_lifecycle.tag)  # -NAME is no option
 for _change in (_lifecycle.note, _lifecycle.pin, _lifecycle.unpin, _lifecycle.delete, _lifecycle.gc, _lifecycle.export):
     app.command()(_change)
@@ -208,7 +209,7 @@ def doctor(
     again: Annotated[bool, typer.Option("--again", help="Measure the ceilings anew")] = False,
     json: Json = False,
 ) -> None:
-    """Look at this machine and installation; measure what one thread can do at most (once, three seconds).
+    """Look at this machine and installation; measure what one thread can do at most (once, seconds).
 
     \b
     --json: {"schema", "ok", "findings": [{"name", "status": PASS|WARN|FAIL, "found", "fix"}], "ceilings":

@@ -88,7 +88,7 @@ def called(model: nn.Module, names: Sequence[str], examples: Examples) -> list[s
         model.get_submodule(name).register_forward_pre_hook(lambda *_, name=name: order.setdefault(name))
         for name in names
     ]
-    _passed(model, examples.take(slice(0, 2)), hooks)
+    passed(model, examples.take(slice(0, 2)), hooks)
     return list(order)
 
 
@@ -96,11 +96,11 @@ def reduced(model: nn.Module, name: str, examples: Examples, reduce: Reduce) -> 
     """Return the reduced inputs of one layer, summed over all its calls; raises when there are none, or they aren't finite."""
     module, total = model.get_submodule(name), list[Any]()
 
-    def read(_: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        for inputs in _pieces(module, next(iter((*args, *named.values())))):
+    def read(given: Tensor) -> None:
+        for inputs in _pieces(module, given):
             total[:] = [sum(total) + reduce(inputs.double())]
 
-    _passed(model, examples, [module.register_forward_pre_hook(read, with_kwargs=True)])
+    passed(model, examples, [on_inputs(module, read)])
     if not total:
         raise WorkbenchError(f"{name} is never called as a module, so it has no inputs", next_move=f"skip={name}")
     if not bool(total[0].isfinite().all()):
@@ -111,7 +111,43 @@ def reduced(model: nn.Module, name: str, examples: Examples, reduce: Reduce) -> 
     return total[0]
 
 
-def _passed(model: nn.Module, examples: Examples, hooks: Sequence[Any]) -> None:
+def on_inputs(layer: nn.Module, look: Callable[[Tensor], None]) -> Any:
+    """Return a hook that shows each input of a layer, however it is called."""
+
+    def show(_: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        look(next(iter((*args, *named.values()))))
+
+    return layer.register_forward_pre_hook(show, with_kwargs=True)
+
+
+def on_outputs(layer: nn.Module, look: Callable[[Tensor], None]) -> Any:
+    def show(_: Any, __: Any, outputs: Tensor) -> None:
+        look(outputs)
+
+    return layer.register_forward_hook(show)
+
+
+def of_channels(model: nn.Module, names: Sequence[str], examples: Examples, *, repeat: int, largest: bool) -> Tensor:
+    """Return the largest or the mean size of what enters these layers, one number a channel, float32.
+
+    All of them read the same channels, each of which is `repeat` consecutive inputs of a linear layer.
+    """
+    import torch
+
+    found, counts = list[Any](), list[int]()
+
+    def look(inputs: Tensor) -> None:
+        by_channel = inputs.transpose(0, 1) if inputs.ndim == 4 else inputs.reshape(-1, inputs.shape[-1]).T
+        sizes = by_channel.abs().reshape(by_channel.shape[0] // repeat, -1)
+        found.append(sizes.amax(1) if largest else sizes.mean(1) * len(inputs))
+        counts.append(len(inputs))
+
+    passed(model, examples, [on_inputs(model.get_submodule(name), look) for name in names])
+    stacked = torch.stack(found)
+    return stacked.amax(0) if largest else stacked.sum(0) / sum(counts)
+
+
+def passed(model: nn.Module, examples: Examples, hooks: Sequence[Any]) -> None:
     """Run the model in eval mode on all examples and take the hooks off again, whatever happens."""
     import numpy as np
     import torch

@@ -24,24 +24,28 @@ class WeightOnly(Step):
     """
 
     title = "Weights in 8, 4, 3 or 2 bits"
-    source = "rtn: Jacob et al., arXiv 1712.05877, eq. 1, per group; gptq: Frantar et al., arXiv 2210.17323, algorithm 1; hqq: Badri & Shaji 2023"
+    source = (
+        "rtn: Jacob et al., arXiv 1712.05877, eq. 1, per group; gptq: Frantar et al., arXiv 2210.17323, algorithm 1; "
+        "hqq: Badri & Shaji 2023; awq: Lin et al., arXiv 2306.00978, section 3.2"
+    )
     precision = True
-    searched = {"bits": (8, 4, 3, 2), "method": ("rtn", "gptq", "hqq")}
+    searched = {"bits": (8, 4, 3, 2), "method": ("rtn", "gptq", "hqq", "awq")}
 
     bits: Literal[8, 4, 3, 2] = param(4, help="Width of a stored weight", unit="bits")
     group_size: Literal[16, 32, 64, 128, 256] | None = param(
         32, help="Input weights that share a scale; none = all of an output channel", unit="weights"
     )
     symmetric: bool = param(True, help="Levels lie around zero; else each group stores a zero point too")
-    method: Literal["rtn", "gptq", "hqq"] = param(
+    method: Literal["rtn", "gptq", "hqq", "awq"] = param(
         "rtn",
         help="rtn rounds to nearest; gptq lets later inputs make up for each rounding, on calibration examples; "
-        "hqq moves zero points between the integers until most weights fit well, without data",
+        "hqq moves zero points between the integers until most weights fit well, without data; awq first scales up the weights "
+        "that meet large activations, and what makes those down",
     )
     act_order: bool = param(False, help="gptq: round the inputs with the largest activations first")
     damping: float = param(0.01, help="gptq: added to the Hessian's diagonal, over its mean", ge=1e-6, le=1.0)
     num_calibration: int | None = param(
-        None, help="gptq: calibration examples to use; none = all", unit="examples", ge=1, le=1_000_000
+        None, help="gptq, awq: calibration examples to use; none = all", unit="examples", ge=1, le=1_000_000
     )
     search_range: bool = param(False, help="Narrow each group's range to where the squared error is least")
     skip: list[str] = param([], help="Layers that stay float32")
@@ -67,6 +71,12 @@ class WeightOnly(Step):
             raise WorkbenchError("weight_only found no linear layer", next_move="shorten skip, or drop the step")
         for name, weight in chosen:
             _check(name, model.get_submodule(name), weight)
+        if self.method == "awq":
+            from workbench.compress import _awq
+
+            examples = _activations.calibration(ctx, self.num_calibration, step="weight_only")
+            num_scaled = _awq.scale(model, [name for name, _ in chosen], examples, self._rounded)
+            ctx.say(f"scaled the inputs of {num_scaled} of {len(chosen)} layers")
         for index, (name, weight) in enumerate(chosen):
             ctx.say(name, done=index, total=len(chosen), unit="layers")
             ctx.quantize(name, self._on_grid(weight, partial(self._hessian, model, name, ctx)))
@@ -89,10 +99,10 @@ class WeightOnly(Step):
 
     def _on_grid(self, weight: Tensor, hessian: Callable[[], Tensor]) -> Quantization:
         """Return how the weight is stored, which then lies exactly there."""
-        from workbench.compress import _gptq, _grid, _hqq, _rtn
+        from workbench.compress import _gptq, _grid, _hqq
 
         how, given = self._how(), weight.detach()
-        ranges = partial(_rtn.of_groups, bits=self.bits, symmetric=self.symmetric, search=self.search_range)
+        ranges = self._ranges
         if self.method == "gptq":
             order = _gptq.Order(self.group_size, self.act_order, self.damping)
             integers, scales, zeros = _gptq.solve(given, hessian(), ranges, bits=self.bits, order=order)
@@ -103,6 +113,20 @@ class WeightOnly(Step):
             wide = [_grid.spread(each, given, self.group_size) for each in (scales, zeros)]
             integers = _grid.rounded(given, wide[0], wide[1], self.bits)
         return replace(how, grid=_grid.place(weight, integers, scales, zeros, how))
+
+    def _ranges(self, groups: Tensor) -> tuple[Tensor, Tensor]:
+        from workbench.compress import _rtn
+
+        return _rtn.of_groups(groups, bits=self.bits, symmetric=self.symmetric, search=self.search_range)
+
+    def _rounded(self, weight: Tensor) -> Tensor:
+        """Return the weight rounded to nearest on the grid that it would get."""
+        from workbench.compress import _grid
+
+        wide = [
+            _grid.spread(each, weight, self.group_size) for each in self._ranges(_grid.grouped(weight, self.group_size))
+        ]
+        return (_grid.rounded(weight, wide[0], wide[1], self.bits) - wide[1]) * wide[0]
 
     def _hessian(self, model: nn.Module, name: str, ctx: Context) -> Tensor:
         examples = _activations.calibration(ctx, self.num_calibration, step="weight_only")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.formats import _stored
 from workbench.nouns import StoredWeight
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ WEIGHT = ".weight"
 TURNED = "_Transposed"  # as ONNX Runtime's quantizer marks weights that it turns for a MatMul
 INTEGERS = "_quantized"
 PACKED = "_packed"  # as `_onnx_packed` marks integers of a few bits
+FEW_BITS = (1, 2)
 WEIGHTED_OPS = ("MatMul", "Gemm", "Conv")
 
 
@@ -44,7 +46,7 @@ def _new_names(graph: Any, model: nn.Module) -> dict[str, str]:
         if old not in shapes or old in renamed or old.endswith(WEIGHT) or layer is None:
             continue
         shape, rows_are_outputs = layers[layer]
-        is_turned = rows_are_outputs and not _reads_rows(node)
+        is_turned = rows_are_outputs and not reads_rows(node)
         new = layer + WEIGHT + (TURNED if is_turned else "")
         if shapes[old] == (shape[::-1] if is_turned else shape) and new not in {*shapes, *renamed.values()}:
             renamed[old] = new
@@ -63,7 +65,7 @@ def _weighted(model: nn.Module) -> dict[str, tuple[tuple[int, ...], bool]]:
     }
 
 
-def _reads_rows(node: Any) -> bool:
+def reads_rows(node: Any) -> bool:
     """Say whether a Gemm takes its weight as (out, in)."""
     return any(each.name == "transB" and each.i for each in node.attribute)
 
@@ -75,8 +77,15 @@ def scopes_of(node: Any) -> Iterator[str]:
             yield from reversed([scope for scope in ast.literal_eval(entry.value) if scope])
 
 
+def few_bits(bits: int) -> str:
+    """Return how `_onnx_signs` marks integers of one or two bits."""
+    return f"_int{bits}"
+
+
 def layer_of(tensor: str) -> str:
     """Return the layer whose weight a tensor is, by its name."""
+    for bits in FEW_BITS:
+        tensor = tensor.removesuffix(few_bits(bits))
     return tensor.removesuffix(PACKED).removesuffix(INTEGERS).removesuffix(TURNED).removesuffix(WEIGHT)
 
 
@@ -85,7 +94,7 @@ def stored(path: Path) -> dict[str, StoredWeight]:
     import onnx
     from onnx import numpy_helper
 
-    from workbench.formats import _onnx_packed
+    from workbench.formats import _onnx_packed, _onnx_signs
 
     graph = onnx.load(str(path)).graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
@@ -94,7 +103,8 @@ def stored(path: Path) -> dict[str, StoredWeight]:
         for node in graph.node
         if node.op_type == "DequantizeLinear"
     }
-    found = {layer_of(name): weight for name, weight in _onnx_packed.stored(graph).items()}
+    packed = _onnx_packed.stored(graph) | _onnx_signs.stored(graph)
+    found = {layer_of(name): weight for name, weight in packed.items()}
     for name, tensor in tensors.items():
         base = name.removesuffix(INTEGERS)
         if not base.removesuffix(TURNED).endswith(WEIGHT):
@@ -102,7 +112,7 @@ def stored(path: Path) -> dict[str, StoredWeight]:
         array = numpy_helper.to_array(tensor)
         beside = [numpy_helper.to_array(tensors[each]) for each in _beside(base) if each in tensors]
         values = array if base == name else _dequantized(array, *beside, axis=axes.get(name, array.ndim - 1))
-        num_bytes = array.nbytes + (0 if base == name else sum(each.nbytes for each in beside))
+        num_bytes = sum(map(_stored.num_bytes, [array] if base == name else [array, *beside]))
         turned = values.T if base.endswith(TURNED) else values
         found[layer_of(name)] = StoredWeight(turned.astype("float32"), str(array.dtype), num_bytes)
     return found

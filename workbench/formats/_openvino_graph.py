@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.formats import _onnx_weights, _stored
+from workbench.formats import _onnx_weights, _packed, _stored
 from workbench.nouns import Quantization, StoredWeight
 from workbench.part import SaveContext
 
@@ -23,7 +23,13 @@ SMOOTHED = (
     "nncf_smooth_quant"  # in the name of the factor that NNCF puts before a product, its inverse being in the weight
 )
 ATTENTION = ("attn", "attention")  # in a layer's name: NNCF's plan for transformers fits
-PARAMETERS = ("float32", "bfloat16", "int8", "uint8")  # what is stored of a model; the rest are shapes and indices
+PARAMETERS = (
+    "float32",
+    "bfloat16",
+    "int8",
+    "uint8",
+    "int4",
+)  # what is stored of a model; the rest are shapes and indices
 PART = "/product"  # behind the weight's name in that of its node
 
 
@@ -33,10 +39,15 @@ def read(path: Path) -> Any:
 
     graph = openvino.Core().read_model(path)
     for node, weight in _weighted(graph):
-        name = weight.get_friendly_name()
+        name = weight.get_friendly_name().removesuffix(_onnx_weights.INTEGERS)
         if name.removesuffix(_onnx_weights.TURNED).endswith(_onnx_weights.WEIGHT):
             node.set_friendly_name(name + PART)
     return graph
+
+
+def has_ranges(quantization: Mapping[str, Quantization]) -> bool:
+    """Say whether a step found the inputs' ranges itself, which NNCF would find anew: they are kept by way of ONNX."""
+    return any(how.scheme == "static" and (how.input_range or how.weights == "int4") for how in quantization.values())
 
 
 def write(graph: Any, path: Path) -> None:
@@ -95,7 +106,7 @@ def summary(path: Path, quantization: Mapping[str, Quantization]) -> dict[str, A
         array = _numbers(node)
         if array.size > 1 and not _is_scale(node):
             kind = _dtype(node)
-            rows.append((kind, array.size, int(np.count_nonzero(array)), node.get_element_type().size, array.ndim))
+            rows.append((kind, array.size, int(np.count_nonzero(array)), node.get_byte_size() / array.size, array.ndim))
     scheme = next((each.scheme for each in quantization.values()), "")
     kinds = sorted({each.activations for each in quantization.values()})
     return _stored.summary(rows, activations=f"{' and '.join(kinds)} {scheme}".strip())
@@ -149,8 +160,9 @@ def _advanced(how: Quantization) -> Any:
     per_channel = how.granularity == "channel"
     weights = nncf.quantization.advanced_parameters.QuantizationParameters(per_channel=per_channel)
     return nncf.AdvancedQuantizationParameters(
-        weights_quantization_params=weights, activations_range_estimator_params=found[how.calibration]
-    )
+        weights_quantization_params=weights, activations_range_estimator_params=found[how.calibration],
+        disable_bias_correction=how.bias_corrected,
+    )  # fmt: skip
 
 
 def _weighted(graph: Any) -> Iterator[tuple[Any, Any]]:
@@ -160,7 +172,7 @@ def _weighted(graph: Any) -> Iterator[tuple[Any, Any]]:
             continue
         source = _source(node)
         while source.get_type_name() in ("Multiply", "Subtract", "Convert", "FakeQuantize", "Reshape"):
-            source = source.input(0).get_source_output().get_node()
+            source = _input(source, 0)
         if source.get_type_name() == "Constant" and len(source.shape) >= 2:
             yield node, source
 
@@ -191,46 +203,69 @@ def _stored_in(graph: Any) -> dict[str, StoredWeight]:
 
 def _scale_of(node: Any) -> np.ndarray | None:
     """Return the factors between a node and its integers, shaped to multiply them; None when there are none."""
+    import numpy as np
+
     source = _source(node)
     if source.get_type_name() != "Multiply":
         return None
-    scale: np.ndarray = source.input(1).get_source_output().get_node().data
-    return scale
+    factor = _input(source, 1)
+    if factor.get_type_name() != "Reshape":
+        return np.asarray(factor.data)
+    return np.asarray(_input(factor, 0).data).reshape(_input(factor, 1).data)
+
+
+def _input(node: Any, place: int) -> Any:
+    """Return the node that an input comes from."""
+    return node.input(place).get_source_output().get_node()
 
 
 def _smoothing_of(node: Any) -> np.ndarray | None:
     """Return what SmoothQuant multiplies the inputs with, as (inputs, 1); None where it did nothing."""
-    source = node.input(0).get_source_output().get_node()
+    source = _input(node, 0)
     while source.get_type_name() in ("FakeQuantize", "Reshape"):
-        source = source.input(0).get_source_output().get_node()
+        source = _input(source, 0)
     if SMOOTHED not in source.get_friendly_name() or source.get_type_name() != "Multiply":
         return None
-    factor: np.ndarray = source.input(1).get_source_output().get_node().data
+    factor: np.ndarray = _input(source, 1).data
     return factor.reshape(-1, 1)
 
 
 def _source(node: Any) -> Any:
     """Return the node that a weighted node's weight comes from."""
-    return node.input(WEIGHTED[node.get_type_name()]).get_source_output().get_node()
+    return _input(node, WEIGHTED[node.get_type_name()])
 
 
 def _is_scale(constant: Any) -> bool:
-    """Say whether a constant only belongs to a quantized tensor: a factor of integers, or the end of a range."""
-    readers = [each.get_node() for each in constant.output(0).get_target_inputs()]
+    """Say whether a constant only belongs to a quantized tensor: a factor or zero point of integers, the end of a range."""
     return all(
-        each.get_type_name() == "FakeQuantize"
+        reader.get_type_name() == "FakeQuantize"
         or (
-            each.get_type_name() == "Multiply"
-            and each.input(0).get_source_output().get_node().get_type_name() == "Convert"
+            reader.get_type_name() in ("Multiply", "Subtract")
+            and place == 1
+            and _input(reader, 0).get_type_name() in ("Convert", "Subtract")
         )
-        for each in readers
+        for reader, place in _readers(constant)
     )
 
 
+def _readers(node: Any) -> Iterator[tuple[Any, int]]:
+    """Yield what reads a constant and as which input, through casts and reshapes on its way."""
+    for each in node.output(0).get_target_inputs():
+        reader = each.get_node()
+        if reader.get_type_name() in ("Reshape", "Convert"):
+            yield from _readers(reader)
+        else:
+            yield reader, each.get_index()
+
+
 def _numbers(constant: Any) -> np.ndarray:
-    """Return a constant's numbers; bfloat16 is told as float32."""
+    """Return a constant's numbers; bfloat16 is told as float32, int4 as int8."""
     import numpy as np
 
+    if _dtype(constant) == "int4":
+        count = int(np.prod(list(constant.shape)))
+        unsigned = _packed.from_bytes(np.asarray(constant.data).view(np.uint8).reshape(1, -1), 4, count)
+        return ((unsigned ^ 8).astype(np.int8) - 8).reshape(list(constant.shape))
     if _dtype(constant) != "bfloat16":
         return np.asarray(constant.data)
     bits = np.asarray(constant.data).view(np.uint16).astype(np.uint32) << 16
@@ -239,7 +274,9 @@ def _numbers(constant: Any) -> np.ndarray:
 
 def _dtype(constant: Any) -> str:
     name = constant.get_element_type().to_string()
-    return {"bf16": "bfloat16", "f32": "float32", "i8": "int8", "u8": "uint8", "f16": "float16"}.get(name, name)
+    return {"bf16": "bfloat16", "f32": "float32", "i8": "int8", "i4": "int4", "u8": "uint8", "f16": "float16"}.get(
+        name, name
+    )
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.nouns import Quantization, StoredWeight
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 
@@ -59,6 +60,11 @@ def row(weight: StoredWeight) -> tuple[str, int, int, float, int]:
 
 def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
+
+
+def num_bytes(array: np.ndarray) -> int:
+    """Return what a tensor takes in a file: int4 numbers lie two to a byte there, one in memory."""
+    return -(-array.size // 2) if array.dtype.name == "int4" else array.nbytes
 
 
 def summary(

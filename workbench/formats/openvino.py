@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 FILE = "model.xml"  # the numbers lie in model.bin beside it
-PRECISIONS = ("float32", "bfloat16", "int8 static")
+PRECISIONS = ("float32", "bfloat16", "int8 static", "int4 static")
 
 
 class Openvino(Format):
@@ -24,7 +24,10 @@ class Openvino(Format):
     """
 
     title = "OpenVINO"
-    source = "OpenVINO 2026; int8: NNCF post-training quantization (min-max, SmoothQuant and bias correction)"
+    source = (
+        "OpenVINO 2026; int8: NNCF post-training quantization (min-max, SmoothQuant and bias correction), or the ranges that a "
+        "step has found, by ONNX Runtime's quantizer"
+    )
     runtime = ("openvino", "numpy")
     requires = ("openvino", "nncf", "onnx", "onnxscript")
     extra = "openvino"
@@ -52,13 +55,17 @@ sys.exit(gap > card["probe"]["tolerance"])
 
     def save(self, model: nn.Module, folder: Path, ctx: SaveContext) -> dict[str, Any]:
         """Export, lower what the steps recorded; returns what was read back from the files."""
-        from workbench.formats import _onnx_graph, _openvino_graph
+        from workbench.formats import _onnx_graph, _onnx_int8, _openvino_graph
 
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             path = Path(scratch) / "model.onnx"
             _onnx_graph.write(model, ctx.example, path)
-            graph = _openvino_graph.read(path)
-            _openvino_graph.write(_openvino_graph.lowered(graph, ctx), folder / FILE)
+            if _openvino_graph.has_ranges(ctx.quantization):
+                _onnx_int8.lower(path, ctx)
+                graph = _openvino_graph.read(path)
+            else:
+                graph = _openvino_graph.lowered(_openvino_graph.read(path), ctx)
+            _openvino_graph.write(graph, folder / FILE)
         return _openvino_graph.summary(folder / FILE, ctx.quantization)
 
     def open(self, folder: Path, *, threads: int = 1) -> Session:

@@ -25,7 +25,7 @@ import orjson
 
 from workbench import __version__
 from workbench.errors import WorkbenchError
-from workbench.launch._order import ROOT
+from workbench.launch._order import ROOT, lasting_environment
 
 ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/accel", "/dev/dxg")  # their libraries don't survive a fork
 SECONDS_TO_LISTEN = 20.0  # a new parent listens before it imports anything heavy
@@ -162,5 +162,5 @@ def _start(folder: int, name: str) -> subprocess.Popen[bytes]:
     with open(inside(folder, f"{name}.log"), "ab") as log:
         return subprocess.Popen(
             [sys.executable, "-c", BOOT, ROOT, name], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
-            start_new_session=True,
+            start_new_session=True, env=lasting_environment(),
         )  # fmt: skip

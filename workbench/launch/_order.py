@@ -20,6 +20,7 @@ import workbench
 MODULE = "workbench.bench"
 ROOT = str(Path(workbench.__file__).parents[1])
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+BATCH_MARK = "WORKBENCH_BATCH_ROW"  # which row of a batch a process belongs to and ends with
 NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}  # ONNX Runtime's reporting is a thread, a database and noise
 
 
@@ -58,11 +59,16 @@ def environment(threads: int) -> dict[str, str]:
     additions = [entry for entry in search_path() if not _is_standard(entry)]
     return {
         **NO_TELEMETRY,
-        **os.environ,
+        **lasting_environment(),
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": os.pathsep.join(additions),
     }
+
+
+def lasting_environment() -> dict[str, str]:
+    """Return this process's environment for one that outlives the row of a batch which happens to start it."""
+    return {name: value for name, value in os.environ.items() if name != BATCH_MARK}
 
 
 def _is_standard(entry: str) -> bool:

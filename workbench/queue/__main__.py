@@ -7,8 +7,8 @@ import os
 import sys
 from typing import IO
 
+from workbench import _lock
 from workbench.launch import _worker
-from workbench.queue import _lock
 from workbench.queue._folder import Folder
 from workbench.queue._keeper import Keeper
 from workbench.store import Store

@@ -20,8 +20,8 @@ from typing import Any
 
 import orjson
 
+from workbench import _lock
 from workbench.errors import InvalidInput
-from workbench.queue import _lock
 from workbench.queue._record import Record, unreadable
 from workbench.store import Store, disk_errors
 

@@ -11,9 +11,9 @@ import sys
 
 import orjson
 
+from workbench import _lock
 from workbench.launch import _worker
-from workbench.launch._order import ROOT
-from workbench.queue import _lock
+from workbench.launch._order import ROOT, lasting_environment
 from workbench.queue._folder import Folder
 
 HANDS_OVER = sys.platform != "win32"  # elsewhere the keeper takes its lock itself
@@ -39,7 +39,7 @@ def _start(folder: Folder, lock: int | None) -> subprocess.Popen[bytes]:
     with (folder.path / "keeper.log").open("ab") as log:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, start_new_session=True,
-            pass_fds=() if lock is None else (lock,),
+            env=lasting_environment(), pass_fds=() if lock is None else (lock,),
         )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def _waterfall(group: Group) -> str:
     except WorkbenchError as error:
         return f"{heading}<p>{escape(str(error))}</p>"
     caption = f"{escape(data.recipe)} (<code>{escape(run.run_id)}</code>). {escape(data.note)}"
-    return heading + _chart([({}, waterfall_figure(data), caption)])
+    return heading + chart([({}, waterfall_figure(data), caption)])
 
 
 def flipped(group: Group) -> str:
@@ -77,16 +77,16 @@ def flipped(group: Group) -> str:
     told = f"<p>{len(data.flips)} of {data.num_examples:,} test answers changed: {counts}.{escape(reason)}</p>"
     if not data.flips:
         return heading + told
-    matrix = _chart([({}, flips_figure(data), "Changed answers only; unchanged ones are left out.")])
+    matrix = chart([({}, flips_figure(data), "Changed answers only; unchanged ones are left out.")])
     return f"{heading}{told}<div class='pair'>{matrix}<div>{_worst(data)}</div></div>"
 
 
 def _size_chart(group: Group, limits: Mapping[str, float]) -> str:
-    return _chart([_trade_off(group, "artifact_bytes", split, limits, {"split": split}) for split in SPLITS])
+    return chart([_trade_off(group, "artifact_bytes", split, limits, {"split": split}) for split in SPLITS])
 
 
 def _speed_chart(group: Group, limits: Mapping[str, float]) -> str:
-    return _chart(
+    return chart(
         [
             _trade_off(group, axis, split, limits, {"split": split, "speed": speed})
             for split in SPLITS
@@ -112,7 +112,7 @@ def _front_words(group: Group, data: ParetoData) -> str:
     return escape(told)
 
 
-def _chart(variants: Sequence[Variant]) -> str:
+def chart(variants: Sequence[Variant]) -> str:
     """Return one place for a figure with its variants; the script shows the one that fits what is picked."""
     scripts = "".join(
         f'<script type="application/json" class="variant"{_data(picks)}>{_as_json(figure)}</script>'

@@ -22,8 +22,11 @@ class Section(NamedTuple):
     body: str
 
 
-def page(title: str, lead: str, sections: Sequence[Section]) -> str:
-    """Return the whole document; `lead` (HTML) stands above the first section, plotly.js is embedded once."""
+def page(title: str, lead: str, sections: Sequence[Section], *, style: str = "", script: str = "") -> str:
+    """Return the whole document; `lead` (HTML) stands above the first section, plotly.js is embedded once.
+
+    `style` and `script` are what a page has beyond what all of them have.
+    """
     from plotly.offline import get_plotlyjs
 
     links = "".join(f'<a href="#{each.anchor}">{html.escape(each.heading)}</a>' for each in sections)
@@ -33,9 +36,9 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}{style}</style></head><body>'
         f'<header><h1>{html.escape(title)}</h1>{lead}<nav aria-label="Sections">{links}</nav></header>'
-        f"<main>{bodies}</main><script>{get_plotlyjs()}</script><script>{SCRIPT}</script></body></html>"
+        f"<main>{bodies}</main><script>{get_plotlyjs()}</script><script>{SCRIPT}{script}</script></body></html>"
     )
 
 
@@ -140,7 +143,7 @@ SCRIPT = """
       row.hidden = !(words.every((word) => text.includes(word)) && (!status.value || row.dataset.status === status.value));
       shown += !row.hidden;
     });
-    count.textContent = `${shown} of ${rows.length} runs`;
+    count.textContent = `${shown} of ${rows.length} ${table.dataset.noun || "runs"}`;
   };
   search.addEventListener("input", filter);
   status.addEventListener("change", filter);

@@ -15,9 +15,9 @@ from typing import Any
 
 import orjson
 
+from workbench import _lock
 from workbench.errors import WorkbenchError
 from workbench.job import digest
-from workbench.queue import _lock
 from workbench.store import Store, disk_errors, write_json
 
 FOLDER = ".search"

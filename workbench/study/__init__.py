@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from workbench._made import tell_made
 from workbench.errors import Cancelled, InvalidInput
 from workbench.job import Job
 from workbench.nouns import Run
@@ -161,4 +162,6 @@ def carry_out_all(
     except BaseException:
         work.cancel()
         raise
-    return [work.ended[job.job_id] for job in jobs]
+    runs = [work.ended[job.job_id] for job in jobs]
+    tell_made(runs, store.root)
+    return runs
