@@ -75,6 +75,18 @@ def test_what_cannot_run_or_cannot_win_is_told(whole: Found) -> None:
     assert all(not trial.status for trial in whole.trials if trial.refused)
 
 
+def test_a_single_method_is_run_in_the_cheapest_format_that_takes_it(whole: Found) -> None:
+    """Of the model as trained `coded` is the smallest; int8 needs onnx, which comes next."""
+    first = {
+        trial.steps[0]["use"]: trial for trial in whole.trials if trial.how == "start" and trial.steps and trial.status
+    }
+    assert {name: trial.format["use"] for name, trial in first.items() if name in ("low_rank", "int8_static")} == {
+        "low_rank": "coded", "int8_static": "onnx",
+    }  # fmt: skip
+    alone = [trial for trial in whole.trials if trial.how == "start" and trial.status and len(trial.steps) == 2]
+    assert len({trial.steps[0]["use"] for trial in alone if trial.steps[1]["use"] == "train"}) == 2
+
+
 def test_test_answers_choose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for name, wrong_test in (("a", range(0)), ("b", range(700))):
