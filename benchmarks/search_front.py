@@ -136,8 +136,7 @@ def alone(found: Found, names: Sequence[str], store: Store) -> list[Run]:
     metrics = tuple(catalog.make("measure", each) for each in metrics_of(aims_of(tuple(names)), 1))
     jobs = [replace(job, metrics=metrics) for job in in_best_format(single_methods(found), found, names)]  # type: ignore[arg-type]
     wanted = {job.job_id for job in jobs}
-    runs = carry_out_all(with_relatives(jobs), store, on_event=lambda progress: print(f"\r{progress.done}/{progress.total}", end="", flush=True))  # fmt: skip
-    print()
+    runs = carry_out_all(with_relatives(jobs), store)
     return [run for run in runs if run.job_id in wanted and run.status == "done"]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from widgets import _run_words
+from widgets._every_format import EveryFormat
 from widgets._run_card import RunCard
 from workbench import queue
 from workbench.errors import InvalidInput
@@ -34,13 +35,14 @@ class WatchRuns:
         self.run.on_click(lambda _: pump.do(self._put))
         self.reasons, self.badge, self.more = (ipywidgets.HTML() for _ in range(3))
         self.badge.add_class("wb-badge")
+        self.every_format = EveryFormat(session, pump, lambda text: self._say("Run", True, _alert(text)))
         self.clear = ipywidgets.Button(
             description="Clear finished", icon="eraser", tooltip="Take finished entries off this list; the runs stay"
         )
         self.clear.on_click(lambda _: pump.do(self._change, queue.clear_finished))
         self.list = ipywidgets.VBox()
-        head = ipywidgets.Box([self.run, self.clear], layout={"flex_flow": "row wrap"})
-        self.view = ipywidgets.VBox([head, self.reasons, self.badge, self.list, self.more])
+        head = ipywidgets.Box([self.run, self.every_format.button, self.clear], layout={"flex_flow": "row wrap"})
+        self.view = ipywidgets.VBox([head, self.reasons, self.every_format.told, self.badge, self.list, self.more])
         self.view.add_class("wb-watch-runs")
         session.observe(lambda _: pump.do(self._judge, key=(self, "judge")), names=list(PICKED))
         session.observe(lambda _: pump.do(self.update, key=(self, "queue")), names="queue")
@@ -87,6 +89,7 @@ class WatchRuns:
     def _judge(self) -> None:
         """Say whether the picked job can run, and what the button would do."""
         problems = self.session.problems()
+        self.every_format.update(can_run=not [each for each in problems if not each.startswith("format ")])
         if problems:
             lines = "".join(f"<li>{escape(problem)}</li>" for problem in problems)
             self._say("Run", True, f'<div role="alert">This can\'t run yet:<ul>{lines}</ul></div>')
@@ -114,7 +117,7 @@ class WatchRuns:
         try:
             queue.put(self.session.job(), self.session.store, again=self.run.description == "Run again")
         except InvalidInput as error:
-            self._say("Run", True, f'<div role="alert">{escape(str(error))}</div>')
+            self._say("Run", True, _alert(str(error)))
             return
         self.session.refresh()
         self._judge()
@@ -142,6 +145,10 @@ class WatchRuns:
     def _tick(self) -> None:
         for card in self.cards.values():
             card.tick()
+
+
+def _alert(text: str) -> str:
+    return f'<div role="alert">{escape(text)}</div>'
 
 
 def _worth_a_card(entries: Sequence[Entry]) -> list[Entry]:

@@ -88,9 +88,9 @@ def test_it_starts_with_the_model_as_trained_then_each_single_method_in_the_give
     found = space(only=["channel_prune", "int8_static"], formats=["onnx", "pt2"])
     assert as_trained(found) == [{"change_1": NONE, "precision": NONE, "format": name} for name in ("onnx", "pt2")]
     first = single_methods(found, ["pt2", "onnx"])
-    assert [each["format"] for each in first] == ["pt2", "pt2", "onnx", "onnx"]
-    assert [each["precision"] for each in first[:2]] == ["int8_static", NONE]
-    assert [each["change_1"] for each in first[:2]] == [NONE, "channel_prune"]
+    assert [[each["format"] for each in several] for several in first] == [["pt2", "onnx"]] * 2
+    assert [several[0]["precision"] for several in first] == ["int8_static", NONE]
+    assert [several[0]["change_1"] for several in first] == [NONE, "channel_prune"]
 
 
 # ── layer by layer ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ import pytest
 from ipywidgets.widgets import widget
 
 from tests.charts.crafted_runs import crafted_run
+from tests.compare.test_fastest import in_format
 from tests.conftest import small_job
 from widgets import _run_words, watch_runs
 from widgets._run_log import MOST_POINTS, RunLog
@@ -165,6 +166,37 @@ def test_a_done_job_names_its_run_and_can_run_again(session: Session, panel: Wat
     session.queue = (Entry("x", job_id, JOB, "running"),)
     panel.pump.drain()
     assert panel.run.disabled and "running already" in panel.reasons.value
+
+
+def test_every_format_that_holds_the_recipe_is_put_into_the_queue(
+    session: Session, panel: WatchRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put: list[Any] = []
+    monkeypatch.setattr(queue, "put", lambda jobs, store: put.extend(jobs))
+    session.set_job({**JOB, "steps": [*JOB["steps"], {"use": "bfloat16"}]})
+    panel.pump.drain()
+    assert panel.run.disabled, "ONNX Runtime has no bfloat16"
+    assert not panel.every_format.button.disabled, "other formats have"
+    panel.every_format.button.click()
+    panel.pump.drain()
+    names = {job.format.name() for job in put}
+    assert "pt2" in names and "onnx" not in names
+    session.steps = [{"use": "train", "epochs": -1}]
+    panel.pump.drain()
+    assert panel.every_format.button.disabled
+
+
+def test_which_format_answers_first_is_said_when_two_are_finished(
+    session: Session, panel: WatchRuns, tmp_path: Path
+) -> None:
+    runs = [in_format(tmp_path, "coded", 1.5), in_format(tmp_path, "openvino", 0.5)]
+    alike = [replace(run, job={**JOB, "format": run.job["format"]}, job_id=run.run_id) for run in runs]
+    session.runs = tuple(alike[:1])
+    panel.pump.drain()
+    assert panel.every_format.told.value == ""
+    session.runs = tuple(alike)
+    panel.pump.drain()
+    assert "openvino is the fastest of 2 formats" in panel.every_format.told.value
 
 
 def test_many_entries_draw_a_few_cards_and_count_the_others(session: Session, panel: WatchRuns) -> None:

@@ -30,7 +30,7 @@ class Int8Static(Step):
         "equalisation and bias correction: Nagel et al., arXiv 1906.04721, sections 4.1 and 4.2"
     )
     precision = True
-    searched = {"calibration": ("minmax", "percentile", "entropy")}
+    searched = {"calibration": ("minmax", "percentile", "entropy", "mse"), "keep_float": (0, 1, 2)}
 
     per_channel: bool = param(True, help="One weight scale per output channel instead of one per layer")
     calibration: Literal["minmax", "percentile", "entropy", "mse"] = param(

@@ -31,6 +31,7 @@ class Qat(Step):
     title = "Quantization-aware training"
     source = "Jacob et al., arXiv 1712.05877, section 3; learned ranges: Esser et al., arXiv 1902.08153"
     precision = True
+    searched = {"bits": (8, 4), "ranges": ("observed", "learned")}
 
     bits: Literal[8, 4] = param(8, help="Width of a stored weight; inputs always have 8 bits", unit="bits")
     per_channel: bool = param(True, help="One weight scale per output channel instead of one per layer")

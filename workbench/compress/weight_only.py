@@ -29,7 +29,7 @@ class WeightOnly(Step):
         "hqq: Badri & Shaji 2023; awq: Lin et al., arXiv 2306.00978, section 3.2"
     )
     precision = True
-    searched = {"bits": (8, 4, 3, 2), "method": ("rtn", "gptq", "hqq")}
+    searched = {"bits": (8, 4, 3, 2), "method": ("rtn", "gptq", "hqq", "awq")}
 
     bits: Literal[8, 4, 3, 2] = param(4, help="Width of a stored weight", unit="bits")
     group_size: Literal[16, 32, 64, 128, 256] | None = param(

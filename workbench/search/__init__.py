@@ -196,8 +196,11 @@ class _Search:
         begun = any(trial.how == "model" for trial in self.state.trials)
         if not begun:
             yield from ((choices, "start", 0) for choices in _suggest.as_trained(self.space))
-            formats = self._formats_by_cost()
-            yield from ((choices, "start", 0) for choices in _suggest.single_methods(self.space, formats))
+            for in_each_format in _suggest.single_methods(self.space, self._formats_by_cost()):
+                for choices in in_each_format:
+                    yield choices, "start", 0
+                    if self._written(choices)[0].job_id in self.runs:
+                        break  # once is enough, in the cheapest format that takes it
             if best := self._best_choices():
                 yield from ((choices, "start", 0) for choices in _suggest.combinations(self.space, best))
         attempt = last = 1 + max((trial.attempt for trial in self.state.trials), default=0)
@@ -214,19 +217,24 @@ class _Search:
 
     def _decided(self, choices: dict[str, Any], how: str, attempt: int) -> Trial | None:
         """Write down a trial, with the reason when it isn't worth a run; None when it was decided before."""
-        chooser = _suggest.Middle(choices)
-        steps, written = steps_and_format(self.space, self.base, chooser)
-        record = {**self.base.to_json(), "steps": [*self.base.to_json()["steps"], *steps], "format": written}
-        job = Job.from_json(record)
+        job, made = self._written(choices)
         if job.job_id in self.refusing.seen:
             return None
         reason = self.refusing.reason(job)
         number = len(self.state.trials)
-        trial = Trial(number, chooser.choices, job.job_id, tuple(steps), written, how, attempt, reason)
+        steps = tuple(job.to_json()["steps"][len(self.base.steps) :])
+        trial = Trial(number, made, job.job_id, steps, job.format.to_json(), how, attempt, reason)
         self.state.decided(trial)
         self.refusing.seen.add(job.job_id)
         self._say(trial)
         return trial
+
+    def _written(self, choices: dict[str, Any]) -> tuple[Job, dict[str, Any]]:
+        """Return the job of some choices, and all the choices that it took."""
+        chooser = _suggest.Middle(choices)
+        steps, written = steps_and_format(self.space, self.base, chooser)
+        record = {**self.base.to_json(), "steps": [*self.base.to_json()["steps"], *steps], "format": written}
+        return Job.from_json(record), chooser.choices
 
     def _run(self, trial: Trial) -> None:
         job = self._job(trial)

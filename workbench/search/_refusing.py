@@ -48,11 +48,17 @@ class Refusing:
         return f"{twice} twice at the same strength" if twice else ""
 
     def _idle(self, job: Job) -> str:
-        """A step without which every minimised cost is estimated to be the same only costs accuracy."""
-        here = self._signature(job)
+        """A step that changes layers, without which every minimised cost is estimated to be the same, only costs accuracy.
+
+        One that leaves the card as it is (it prepares for the next) may stay, unless nothing else changes a cost either.
+        """
+        here, cards = self._signature(job), job.cards(self.card)
         for place in range(self.num_base, len(job.steps)):
             step = job.steps[place]
             if recovers(type(step)):
+                continue
+            prepares = cards[place].layers == cards[place + 1].layers
+            if prepares and here != self._signature(replace(job, steps=job.steps[: self.num_base])):
                 continue
             without = replace(job, steps=job.steps[:place] + job.steps[place + 1 :])
             if not without.why_not(self.card) and self._signature(without) == here:

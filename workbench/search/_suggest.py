@@ -48,11 +48,11 @@ def as_trained(space: Space) -> list[dict[str, Any]]:
     return [{SLOTS[0]: NONE, "precision": NONE, "format": name} for name in space.formats]
 
 
-def single_methods(space: Space, formats: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the choices of each precision and each change alone, in the first of `formats`, then in the next."""
+def single_methods(space: Space, formats: Sequence[str]) -> list[list[dict[str, Any]]]:
+    """Return the choices of each precision and each change alone, each in the given order of formats."""
     alone: list[dict[str, Any]] = [{SLOTS[0]: NONE, "precision": name} for name in space.precisions]
     alone += [{SLOTS[0]: name, SLOTS[1]: NONE, "precision": NONE} for name in space.changes]
-    return [{**each, "format": name} for name in formats for each in alone]
+    return [[{**each, "format": name} for name in formats] for each in alone]
 
 
 def combinations(space: Space, best: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
