@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import tempfile
 from pathlib import Path
@@ -40,3 +41,11 @@ def small_job(**changes):  # noqa: ANN003, ANN201
         "metrics": [{"use": "size"}],
     }
     return Job.from_json({**record, **changes})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: begun last, one would keep a single worker busy at the end."""
+    weights = collections.Counter[Path]()
+    for item in items:
+        weights[item.path] += 20 if item.get_closest_marker("slow") or item.get_closest_marker("browser") else 1
+    items.sort(key=lambda item: (-weights[item.path], str(item.path)))

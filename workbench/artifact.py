@@ -19,7 +19,13 @@ from workbench.prefix import State
 from workbench.store import write_json
 
 PROBE_EXAMPLES = 4
-OUR_FILES = ("card.json", "probe.npz", "load.py", "decode.py")  # programs among them; else it is needed to predict
+OUR_FILES = (
+    "card.json",
+    "probe.npz",
+    "load.py",
+    "decode.py",
+    "xnor.py",
+)  # programs among them; else it is needed to predict
 
 
 def save(job: Job, card: ModelCard, state: State, splits: Splits, draft: Path) -> Artifact:

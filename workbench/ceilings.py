@@ -16,6 +16,7 @@ from workbench.errors import RunFailed
 
 MATRIX = 1024  # side of the matrices that are multiplied: large enough to reach the peak, 20 ms each
 READ_BYTES = 128 * 2**20  # past any cache
+SECONDS_FOR_ONE = 1.0  # for the tries of one figure; a call that takes longer is made twice
 
 
 def cache_folder() -> Path:
@@ -34,7 +35,7 @@ def known() -> dict[str, Any] | None:
 
 
 def obtain(*, again: bool = False) -> dict[str, Any]:
-    """Return the kept ceilings, or measure (three seconds) and keep them; `again` measures anyway."""
+    """Return the kept ceilings, or measure (seconds) and keep them; `again` measures anyway."""
     kept = None if again else known()
     if kept is not None:
         return kept
@@ -100,14 +101,21 @@ def _arithmetic() -> Iterator[tuple[str, float]]:
 
 
 def _best_seconds(function: Callable[..., Any], *inputs: Any, calls: int, tries: int = 7) -> float:
-    """Return the shortest mean time of one call: a ceiling is what is reached when nothing disturbs."""
+    """Return the shortest mean time of one call: a ceiling is what is reached when nothing disturbs.
+
+    A processor without instructions for a dtype takes seconds for what others do in milliseconds: it gets fewer tries.
+    """
+    start = perf_counter()
     function(*inputs)
-    best = float("inf")
+    calls = max(1, min(calls, int(SECONDS_FOR_ONE / tries / (perf_counter() - start))))
+    best, until = float("inf"), perf_counter() + SECONDS_FOR_ONE
     for _ in range(tries):
         start = perf_counter()
         for _ in range(calls):
             function(*inputs)
         best = min(best, (perf_counter() - start) / calls)
+        if perf_counter() > until:
+            break
     return best
 
 

@@ -13,7 +13,15 @@ from typing import Any
 
 from workbench.nouns import Cost, Layer, ModelCard
 
-WIDTHS = {"float32": 4, "bfloat16": 2, "int8": 1, "int4": 1 / 2, "int3": 3 / 8, "int2": 1 / 4}  # bytes of one weight
+WIDTHS = {
+    "float32": 4,
+    "bfloat16": 2,
+    "int8": 1,
+    "int4": 1 / 2,
+    "int3": 3 / 8,
+    "int2": 1 / 4,
+    "int1": 1 / 8,
+}  # bytes of one weight
 CODED_FLOAT_BITS = 27  # the mantissas of trained floats are noise, their exponents are not
 SCALE_BYTES = {
     "int8 dynamic": 5,
@@ -28,8 +36,20 @@ NODE_BYTES = {
 }  # per layer, graph only
 CODED = "coded zeros cost their position and no value; a dense kernel still multiplies by them once they are decoded"
 PACKED_NODE_BYTES = (100, 400)  # the same, of packed weights that a kernel widens; else the graph holds the unpacking:
+# Of one or two bits: in graphs that unpack them while loading, and in programs that do at each call.
+FEW_BITS_BYTES = {
+    "ternary weights": ((600, 1400), (4500, 9000)),
+    "binary weights": ((600, 1400), (4500, 9000)),
+    "binary weights and inputs": ((1300, 2600), (9000, 16_000)),
+}
 UNPACKING_BYTES = {"int8": (1200, 3300), "int4": (4500, 6500), "int3": (8000, 10200), "int2": (4500, 6500)}
-UNPACKING_READS = {"int8": (5, 40), "int4": (10, 80), "int3": (20, 180), "int2": (8, 70)}  # of the widened weight
+UNPACKING_READS = {
+    "int8": (5, 40),
+    "int4": (10, 80),
+    "int3": (20, 180),
+    "int2": (8, 70),
+    "int1": (8, 70),
+}  # of the widened weight
 ZERO_POINTS, FLOAT_ZERO_POINTS = ", zero points", ", float zero points"  # at the end of a card's precision
 FLOAT_ZERO_POINT_BYTES = (1200, 1900)
 ZERO_POINT_BYTES = {"int8": (2700, 3300), "int4": (5800, 6800), "int3": (9600, 10800), "int2": (5800, 6800)}
@@ -96,6 +116,8 @@ def _node_bytes(card: ModelCard, format_name: str) -> tuple[int, int]:
     packed = next((layer.precision for layer in card.layers if layer.packed_bytes), None)
     if packed is None:
         return NODE_BYTES.get(card.precision, (0, 0))
+    if card.precision in FEW_BITS_BYTES:
+        return FEW_BITS_BYTES[card.precision][FIGURES[format_name].unpacks]
     if not FIGURES[format_name].unpacks:
         return PACKED_NODE_BYTES
     (low, high), zeros = UNPACKING_BYTES[packed], (0, 0)

@@ -43,6 +43,7 @@ class Layer:
     density: float = 1.0  # share of weights that are not zero
     precision: str = "float32"
     packed_bytes: int = 0  # of weights stored in groups of a few bits, with scales and zero points; 0 = not packed
+    head_width: int = 0  # of a projection of attention: outputs (of the last one: inputs) of one head; 0 = none
     prunable: bool = True  # steps leave biases, norms, embeddings (and what a model excepts) alone
 
     @property
@@ -124,6 +125,11 @@ class Splits:
     test: Examples
 
 
+def middle(bits: int) -> float:
+    """Return the zero point of a symmetric grid: one of its levels; one bit has two levels, on either side of it."""
+    return 2.0 ** (bits - 1) if bits > 1 else 0.5
+
+
 @dataclass(frozen=True)
 class Grid:
     """Where a layer's weights lie exactly: weight = (integer − zero) · scale in float32, with one scale per group."""
@@ -137,9 +143,9 @@ class Grid:
 class Quantization:
     """How one layer's numbers are to be stored. Written by a step, lowered by a format's own library."""
 
-    scheme: Literal["dynamic", "static", "cast", "codebook", "weight_only"]
+    scheme: Literal["dynamic", "static", "cast", "codebook", "weight_only", "signs"]
     weights: str  # dtype of stored weights: int8, bfloat16, int4, codebook16 (of 16 shared values, zero not counted)
-    activations: str  # dtype while running: int8, uint8, bfloat16, float32
+    activations: str  # dtype while running: int8, uint8, bfloat16, float32; signs
     granularity: Literal["tensor", "channel"] = "tensor"
     calibration: str = ""  # range estimator for static schemes: minmax | percentile | entropy | mse (found by the step)
     num_calibration: int = 0  # examples
@@ -147,17 +153,20 @@ class Quantization:
     input_range: tuple[float, float] | None = None  # of a static scheme; None = the format finds it by `calibration`
     bias_corrected: bool = False  # the mean error of rounding the weights is already out of the biases
     output_range: tuple[float, float] | None = None  # likewise, for formats that store the layer's outputs as integers
-    bits: int = 8  # of static weights too; what follows: of weight_only schemes
+    bits: int = 8  # of static weights too; what follows: of weight_only schemes and of signs (a scale for each output)
     group_size: int | None = None  # input weights that share a scale; None = all of an output channel
-    symmetric: bool = True  # the zero point is always 2 ** (bits − 1), and not stored
+    symmetric: bool = True  # the zero point is always `middle(bits)`, and not stored
     float_zeros: bool = False  # zero points are float32, not integers of the grid
     grid: Grid | None = field(default=None, compare=False, repr=False)  # never None in weight_only schemes of a run
 
     def block(self, num_inputs: int) -> int:
         """Return how many weights share one *stored* scale: a power of two in the group that makes the fewest bytes.
 
-        Files are padded to whole blocks, so a group that is much longer than what is left is stored as several.
+        Files are padded to whole blocks, so a group that is much longer than what is left is stored as several. Rows of
+        signs have one scale, and are padded to whole bytes.
         """
+        if self.scheme == "signs":
+            return -(-num_inputs * self.bits // 8) * 8 // self.bits
         return min(
             (size for size in BLOCKS if size <= (self.group_size or BLOCKS[-1])),
             key=lambda size: (self._row_bytes(num_inputs, size), -size),

@@ -170,7 +170,7 @@ def test_onnx_says_that_it_has_no_kernel_for_three_bits() -> None:
 def test_torch_widens_to_the_very_weights(bits: int, group_size: int | None, zeros: dict[str, bool]) -> None:
     import torch
 
-    from workbench.formats._packed_linear import PackedLinear
+    from workbench.formats._packed_layers import PackedLinear
 
     asked = how(bits, group_size, **zeros)
     found = PackedLinear(torch.nn.Linear(70, 5), asked).widened()
@@ -197,10 +197,10 @@ def test_a_pt2_says_which_layer_it_can_not_pack() -> None:
     import torch
 
     from workbench.errors import WorkbenchError
-    from workbench.formats import _packed_linear
+    from workbench.formats import _packed_layers
 
     class Own(torch.nn.Linear):
         pass
 
     with pytest.raises(WorkbenchError, match=r"0 is a Own.*skip=0"):
-        _packed_linear.replace(torch.nn.Sequential(Own(70, 5)), {"0": how(4, 32)})
+        _packed_layers.replace(torch.nn.Sequential(Own(70, 5)), {"0": how(4, 32)})

@@ -15,6 +15,7 @@ FAMILIES = {"zoo", "data", "compress", "formats", "measure", "launch"}
 # module or folder of workbench → what of workbench it may import. A family may also import its own `_helpers`.
 GROUND = {"errors", "params", "nouns"}
 FAMILY = GROUND | {"part", "reference"}
+COUNTED = {"counting"}  # one way to count operations
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "params": {"errors"},
@@ -32,9 +33,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": GROUND | {"_deleting"},
     "machine": GROUND,
     "recorder": GROUND,
-    "zoo": FAMILY,
+    "counting": set(),
+    "zoo": FAMILY | COUNTED,
     "data": FAMILY,
-    "compress": FAMILY | {"train"},
+    "compress": FAMILY | COUNTED | {"train", "machine"},  # machine: the blocks that its kernels work in
     "formats": FAMILY,
     "measure": FAMILY | {"compare"},  # intervals
     "launch": FAMILY | {"machine"},  # what warms up stands aside while others measure

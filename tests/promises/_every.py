@@ -20,6 +20,7 @@ FORMATS = catalog.names("formats")
 MODELS = catalog.names("zoo")
 
 SMALL_LENET = {"use": "lenet_5", "channels_1": 8, "channels_2": 16, "hidden": 32}
+SMALL_VIT = {"use": "vit", "layers": 1, "width": 32, "heads": 4}
 
 
 def record_of(family: str, name: str, folder: Path) -> dict[str, Any]:
@@ -29,6 +30,15 @@ def record_of(family: str, name: str, folder: Path) -> dict[str, Any]:
 
 def made(family: str, name: str, folder: Path) -> Part:
     return catalog.make(family, record_of(family, name, folder))
+
+
+def model_for(step: Any) -> dict[str, Any]:
+    """Return the first of the small models that a step can be made on at all."""
+    made_step = catalog.make("compress", step)
+    data = catalog.make("data", "digits").card()  # type: ignore[attr-defined]
+    cards = {str(record): catalog.make("zoo", record).card(data) for record in (SMALL_LENET, SMALL_VIT)}  # type: ignore[attr-defined]
+    able = [record for record in (SMALL_LENET, SMALL_VIT) if not made_step.why_not(cards[str(record)])]  # type: ignore[attr-defined]
+    return able[0] if able else SMALL_LENET
 
 
 def small_job(*steps: Any, **changes: Any) -> Job:

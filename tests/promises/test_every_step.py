@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.promises._every import FORMATS, STEPS, carried_out_here, made, record_of, small_job
+from tests.promises._every import FORMATS, STEPS, carried_out_here, made, model_for, record_of, small_job
 from tests.promises._stranger import HOOK, open_as_a_stranger, refused_packages
 from workbench import catalog
 from workbench.artifact import largest_gap, open_session, read
@@ -24,7 +24,8 @@ every_step = pytest.mark.parametrize("name", STEPS)
 
 
 def plan(name: str, folder: Path, format_name: str) -> Any:
-    return small_job(record_of("compress", name, folder), format={"use": format_name})
+    record = record_of("compress", name, folder)
+    return small_job(record, format={"use": format_name}, model=model_for(record))
 
 
 def refused(name: str, folder: Path, format_name: str) -> list[str]:
@@ -93,8 +94,9 @@ def test_its_artifact_opens_for_a_stranger_and_gives_the_recorded_output(
 def test_it_changes_something(name: str, tmp_path: Path, shared_store: Store) -> None:
     """Either the outputs or what is stored differ from the same model without the step."""
     usable = [format_name for format_name in FORMATS if not refused(name, tmp_path, format_name)]
-    with_step = carried_out_here(plan(name, tmp_path, usable[0]), shared_store)
-    without = carried_out_here(small_job(format={"use": usable[0]}), shared_store)
+    job = plan(name, tmp_path, usable[0])
+    with_step = carried_out_here(job, shared_store)
+    without = carried_out_here(small_job(format={"use": usable[0]}, model=job.model.to_json()), shared_store)
     assert _output_gap(with_step, without) > 0 or _stored(with_step) != _stored(without)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,13 +157,21 @@ def test_other_seeds_repeat_what_was_chosen(tmp_path: Path, monkeypatch: pytest.
     assert "With seed 1: validation accuracy" in " ".join(found.why())
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = [*RECORD["steps"], {"use": "int8_static"}]
     with pytest.raises(InvalidInput) as caught:
         search(Job.from_json({**RECORD, "steps": steps}), Store(tmp_path), max_drop=0, budget_seconds=-1, threads=[0])
     assert len(caught.value.problems) == 4
     with pytest.raises(InvalidInput, match="did you mean 'latency'"):
         search(BASE, Store(tmp_path), minimise=["latncy"])
+    (tmp_path / "own.py").write_text("def data(**_): ...\n")
+    own = {"use": "python_dataset", "function": f"{tmp_path / 'own.py'}:data", "task": "unlabelled", "options": {}}
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "workbench.data.python_dataset.PythonDataset.card", lambda _: replace(BASE.data.card(), task="unlabelled")
+        )
+        with pytest.raises(InvalidInput, match="has no labels"):
+            search(Job.from_json({**RECORD, "data": own}), Store(tmp_path))
     with pytest.raises(InvalidInput, match="isn't trained"):
         search(Job.from_json({**RECORD, "steps": []}), Store(tmp_path))
     with pytest.raises(InvalidInput, match="did you mean 'onnx'"):
@@ -244,3 +254,7 @@ def test_a_search_killed_on_its_way_is_finished_by_the_same_command(tmp_path: Pa
     assert len({run.job_id for run in runs}) == len(runs) > len(before), "nothing was run twice"
     page = (tmp_path / "page.html").read_text()
     assert "The front" in page and "The recipe" in page
+    record = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
+    assert record["chosen"] and record["front"] and record["report"].endswith("page.html")
+    said = subprocess.run([*COMMAND[:4], "--help"], capture_output=True, text=True).stdout
+    assert not [key for key in [*record, *record["front"][0]] if f'"{key}"' not in said]

@@ -156,6 +156,7 @@ def estimate(
 for _command in (_results.table, _results.show, _layers.layers, _results.compare, _results.choose):
     app.command()(_command)
 app.command()(_search.search)
+app.command()(_search.reach)
 app.command()(_queue.queue)
 app.command()(_track.track)
 app.add_typer(_batch.batch, name="batch")
@@ -214,7 +215,7 @@ def doctor(
     again: Annotated[bool, typer.Option("--again", help="Measure the ceilings anew")] = False,
     json: Json = False,
 ) -> None:
-    """Look at this machine and installation; measure what one thread can do at most (once, three seconds).
+    """Look at this machine and installation; measure what one thread can do at most (once, seconds).
 
     \b
     --json: {"schema", "ok", "findings": [{"name", "status": PASS|WARN|FAIL, "found", "fix"}], "ceilings":

@@ -1,4 +1,4 @@
-"""The command that searches for the best mix under a budget."""
+"""The commands that look for a recipe: the best mix under a budget, or the strength that a latency needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli._options import HERE, Data, Json, Model, Seed, Step, Store, exit_unless
+from workbench.cli._options import HERE, Data, Format, Json, Metrics, Model, Seed, Step, Store, exit_unless
 from workbench.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -66,6 +66,54 @@ def search(
     exit_unless(found.chosen is not None and not found.was_stopped)
 
 
+def reach(
+    latency: Annotated[float, typer.Option(help="Wanted share of the time of the model as trained, as in 0.5")],
+    by: Annotated[str, typer.Option(metavar="STEP", help="The step whose strength is found")] = "channel_prune",
+    parameter: Annotated[str, typer.Option(help="Its strength")] = "ratio",
+    model: Model = None, data: Data = None, step: Step = None, format: Format = None, metrics: Metrics = None, seed: Seed = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads to time with")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Examples in a call to time")] = 1,
+    store: Store = HERE, json: Json = False,
+) -> None:  # fmt: skip
+    """Find how strong a step has to be for a latency, measured in the job's format, and carry the job out so.
+
+    As in: workbench reach --latency 0.5 --model resnet --data digits --step train --step channel_prune --step 'train epochs=10'
+
+    \b
+    --json: {"schema", "run_id", "status", "strength", "tried": [{"strength", "ratio", "lo", "hi", "run_id"}]}
+    """
+    from workbench.cli._input import job_from
+    from workbench.cli._progress import RunProgress
+    from workbench.cli._text import console, say_json, say_rows
+    from workbench.search.reach import reach as reach_it
+    from workbench.store import Store as RunStore
+
+    job = job_from(None, model=model, data=data, steps=step, format=format, metrics=metrics, seed=seed)
+    with RunProgress() as progress:
+        found = reach_it(
+            job,
+            RunStore(store),
+            latency=latency,
+            step=by,
+            parameter=parameter,
+            threads=threads,
+            batch=batch,
+            on_event=progress,
+        )
+    if json:
+        say_json(found.to_json())
+    else:
+        rows = [
+            (f"{each.strength:g}", f"{each.ratio.value:.3f} [{each.ratio.lo:.3f}, {each.ratio.hi:.3f}]", each.run_id)
+            for each in found.tried
+        ]
+        say_rows((f"{by} {parameter}", "× the time as trained", "run"), rows)
+        console().print(
+            f"{by} {parameter}={found.strength:g}: {found.run.run_id} {found.run.status}", style="bold", markup=False
+        )
+    exit_unless(found.run.status == "done")
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(piece.strip() for piece in text.split(",") if piece.strip())
 
@@ -93,6 +141,8 @@ def _say(found: Found, texts: Mapping[str, str], written: Path | None) -> None:
     not_run = ", ".join(f"{count} {reason}" for reason, count in found.refusals().items() if count)
     say(f"{num_run} recipes run in {found.seconds:.0f} s" + (f", {not_run} not run" if not_run else ""), markup=False)
     say(f"ended: {found.ended}", markup=False)
+    for note in found.notes():
+        say(f"· {note}", markup=False)
     for name, reason in found.space.left_out.items():
         say(f"· left out {name}: {reason}", markup=False)
     if found.chosen is None:

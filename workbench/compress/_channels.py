@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from workbench import machine
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 ATTENTION = ("scaleddot", "softmax", "bmm")  # pieces of autograd names: a head's width can't be cut channel by channel
+
+
+def block_of_this_machine() -> int:
+    """Return how many channels the convolution kernels here work on at a time.
+
+    ONNX Runtime lays channels out in blocks of 16 with AVX-512 and of 8 otherwise (`MlasNchwcGetBlockSize`); oneDNN, which
+    torch and OpenVINO use, blocks alike.
+    """
+    return 16 if "avx512f" in machine.facts()["isa"] else 8
 
 
 def kept_width(width: int, ratio: float, round_to: int) -> int:
@@ -105,6 +116,16 @@ def _may_shrink(node: Any, cuts_outputs: bool, skip: Sequence[nn.Module], has_at
     is_grouped = node.type == OPTYPE.CONV and node.module.groups != 1
     is_skipped = any(node.module is layer for layer in skip)
     return node.type in plain and not (is_output or is_grouped or is_skipped or _is_attention(node))
+
+
+def consumers(graph: Any, group: Any) -> Iterator[tuple[Any, list[int], list[int]]]:
+    """Yield (layer, its inputs, the channel of the group that each belongs to) of the layers that read a group's channels."""
+    from torch import nn
+
+    for place, (dependency, inputs) in enumerate(group):
+        is_input = not graph.is_out_channel_pruning_fn(dependency.handler)
+        if is_input and isinstance(dependency.layer, nn.Linear | nn.Conv2d):
+            yield dependency.layer, list(inputs), list(group[place].root_idxs)
 
 
 def lowest(scores: Tensor, num: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
@@ -12,16 +13,36 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def loss(teacher: nn.Module, *, temperature: float, alpha: float) -> Loss:
-    """Return α · CE + (1 − α) · T² · KL as a loss for `ctx.train`; the teacher must be in eval mode."""
+def loss(
+    teachers: Sequence[nn.Module],
+    *,
+    temperature: float,
+    alpha: float,
+    inside: Callable[[], Tensor] | None = None,
+) -> Loss:
+    """Return α · CE + (1 − α) · T² · KL as a loss for `ctx.train`; the teachers must be in eval mode.
+
+    `inside` is asked after every pass for what the student is to learn beside the answers.
+    """
     import torch
 
     def objective(student: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -> Tensor:
         with torch.no_grad():
-            taught = teacher(**inputs)
-        return soft_and_hard(student(**inputs), taught, targets, temperature=temperature, alpha=alpha)
+            taught = mean_answers([teacher(**inputs) for teacher in teachers], temperature)
+        value = soft_and_hard(student(**inputs), taught, targets, temperature=temperature, alpha=alpha)
+        return value + inside() if inside else value
 
     return objective
+
+
+def mean_answers(logits: Sequence[Tensor], temperature: float) -> Tensor:
+    """Return logits whose softened probabilities are the mean of those of several teachers."""
+    from torch.nn.functional import log_softmax
+
+    if len(logits) == 1:
+        return logits[0]
+    softened = sum(log_softmax(each.float() / temperature, -1).exp() for each in logits) / len(logits)
+    return temperature * softened.clamp_min(1e-30).log()  # type: ignore[union-attr]
 
 
 def soft_and_hard(logits: Tensor, taught: Tensor, targets: Tensor, *, temperature: float, alpha: float) -> Tensor:

@@ -46,8 +46,8 @@ class FakeWeight(nn.Module):
         given = weight * self.alive
         with torch.no_grad():
             factor = self.folded() if self.folded else torch.ones((), device=given.device)
-            error = rounded(given * factor, bits=self.bits, axis=self.axis) / factor - given
-        return given + error
+            on_grid = rounded(given * factor, bits=self.bits, axis=self.axis) / factor
+        return on_grid + (given - given.detach())
 
 
 class FakeInput(nn.Module):
@@ -86,7 +86,7 @@ class FakeInput(nn.Module):
 
 
 def _straight(numbers: Tensor) -> Tensor:
-    return numbers + (numbers.round() - numbers).detach()
+    return numbers.round().detach() + (numbers - numbers.detach())
 
 
 def _less_steep(numbers: Tensor, share: float) -> Tensor:

@@ -26,7 +26,7 @@ def preview(card: ModelCard, kept: Kept, skip: Sequence[str]) -> ModelCard:
         widths = {layer.weight_shape[0]: changed[layer.name].weight_shape[0] for layer in weighted[:-1]}
         norms = [layer for layer in card.layers if layer.kind == "norm"]
         changed |= {
-            layer.name: _narrow(layer, widths.get(layer.weight_shape[0], layer.weight_shape[0])) for layer in norms
+            layer.name: narrow(layer, widths.get(layer.weight_shape[0], layer.weight_shape[0])) for layer in norms
         }
     layers = tuple(changed.get(layer.name, layer) for layer in card.layers)
     notes = card.notes if NOTE in card.notes else (*card.notes, NOTE)
@@ -51,7 +51,7 @@ def _chain(weighted: Sequence[Layer], kept: Kept, skip: Sequence[str]) -> dict[s
             new_inputs = kept(inputs)
         stays = index == len(weighted) - 1 or layer.name in skip or weighted[index + 1].name in skip
         before, before_kept = outputs, outputs if stays else kept(outputs)
-        changed[layer.name] = _narrow(layer, before_kept, new_inputs)
+        changed[layer.name] = narrow(layer, before_kept, new_inputs)
     return changed
 
 
@@ -63,11 +63,11 @@ def _feed_forward(weighted: Sequence[Layer], kept: Kept, skip: Sequence[str]) ->
         if layer.kind != "linear" or "attention" in layer.name or "attn" in layer.name or layer.name in skip:
             continue
         outputs, inputs = (width if width == stream else kept(width) for width in layer.weight_shape)
-        changed[layer.name] = _narrow(layer, outputs, inputs)
+        changed[layer.name] = narrow(layer, outputs, inputs)
     return changed
 
 
-def _narrow(layer: Layer, outputs: int, inputs: int | None = None) -> Layer:
+def narrow(layer: Layer, outputs: int, inputs: int | None = None) -> Layer:
     """Return the layer with other widths; `inputs` is None for norms, which have none."""
     old = layer.weight_shape
     shape = (outputs, *old[1:]) if inputs is None else (outputs, inputs, *old[2:])

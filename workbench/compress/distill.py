@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.compress import _distillation
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.nouns import ModelCard
-from workbench.params import PartRef, param
+from workbench.params import PartRef, did_you_mean, param
 from workbench.part import Context, Model, Step
 
 if TYPE_CHECKING:
@@ -23,12 +24,19 @@ WHO_TEACHES = "give exactly one of student (the model so far teaches it) and tea
 class Distill(Step):
     """Loss = α · CE(student, labels) + (1 − α) · T² · KL(teacher / T ‖ student / T), per example or per token.
 
-    T² keeps the soft part's gradient at the size of the hard part's. The control `student_alone` starts from the same
-    weights and sees the same batches in the same order, as many times, with the labels only.
+    T² keeps the soft part's gradient at the size of the hard part's. Several teachers: the mean of their softened answers.
+    `hints` and `attention` add what the teacher (the first) does inside, at `pairs` of layers. With `generations` the taught
+    student teaches the next one; the same model as student learns from itself so. The control `student_alone` starts from the
+    same weights as the last one and sees the same batches in the same order, as many times, with the labels only.
     """
 
     title = "Distillation"
-    source = "Hinton, Vinyals & Dean, arXiv 1503.02531, section 2 (KL in place of cross-entropy: equal gradients)"
+    source = (
+        "Hinton, Vinyals & Dean, arXiv 1503.02531, section 2 (KL in place of cross-entropy: equal gradients); hints: Romero et "
+        "al., arXiv 1412.6550, eq. 3 (1 × 1 regressors, trained along, scaled by the teacher's mean square); attention: Zagoruyko "
+        "& Komodakis, arXiv 1612.03928, eq. 2 (squared distance); several teachers: You et al., KDD 2017, eq. 3; generations: "
+        "Furlanello et al., arXiv 1805.04770 (labels and answers)"
+    )
 
     student: PartRef | None = param(None, help="Model (or run:ID) that takes the place of the model so far", part="zoo")
     teacher: PartRef | None = param(None, help="Model (or run:ID) that the model so far learns from", part="zoo")
@@ -42,6 +50,16 @@ class Distill(Step):
     )
     teacher_epochs: int = param(
         20, help="Training of a teacher that is no run:ID, before", unit="epochs", ge=0, le=10_000
+    )
+
+    hints: float = param(0.0, help="Weight of learning the teacher's features; 0 = none", ge=0, le=1000)
+    attention: float = param(0.0, help="Weight of learning where the teacher's activity lies; 0 = none", ge=0, le=1000)
+    pairs: dict[str, str] = param(
+        {}, help="Teacher's layer → student's layer, for hints and attention; empty: three at equal depths"
+    )
+    more_teachers: list[str] = param([], help="Further runs, run:ID, whose answers are averaged with the teacher's")
+    generations: int = param(
+        1, help="Students taught one after the other, each by the one before", unit="students", ge=1, le=20
     )
 
     @classmethod
@@ -62,7 +80,16 @@ class Distill(Step):
         reasons = self._who_teaches()
         if card.task == "unlabelled":
             reasons.append("the students learn from labels too, and this data has none")
-        return reasons
+        reasons += [
+            f"more_teachers: {ref!r} is not of the form run:ID"
+            for ref in self.more_teachers
+            if not ref.startswith("run:")
+        ]
+        if self.pairs and not (self.hints or self.attention):
+            reasons.append("pairs are for hints and attention, and both are 0")
+        known = [layer.name for layer in card.layers]
+        mine = self.pairs if self.student is not None else self.pairs.values()  # layers of the model so far
+        return reasons + [f"pairs: no layer {name!r}{did_you_mean(name, known)}" for name in mine if name not in known]
 
     def preview(self, card: ModelCard) -> ModelCard:
         """Return the card of a student as far as this step knows it: what the zoo knows is the job's to ask."""
@@ -81,13 +108,20 @@ class Distill(Step):
         if problems := self._who_teaches():
             raise InvalidInput([f"distill: {problem}" for problem in problems])
         teacher, student = self._pair(model, ctx)
-        teacher.eval().requires_grad_(False)
-        _distillation.check_same_answers(teacher, student, ctx)
-        alone = copy.deepcopy(student)
-        soft = _distillation.loss(teacher, temperature=self.temperature, alpha=self.alpha)
-        ctx.say("teaching the student")
-        state = torch.get_rng_state()
-        ctx.train(student, epochs=self.epochs, **self._pace(), loss=soft)
+        teachers = [teacher, *(ctx.load(ref) for ref in self.more_teachers)]
+        for each in teachers:
+            each.eval().requires_grad_(False)
+            _distillation.check_same_answers(each, student, ctx)
+        for generation in range(1, self.generations + 1):
+            alone = copy.deepcopy(student)
+            ctx.say(
+                "teaching the student"
+                if self.generations == 1
+                else f"teaching student {generation} of {self.generations}"
+            )
+            state = self._taught(student, teachers, ctx)
+            if generation < self.generations:
+                teachers, student = [student.eval().requires_grad_(False)], self._next(alone, ctx)
         ctx.say("the same student alone, for comparison")
         torch.set_rng_state(state)  # both see the same dropout masks
         ctx.train(alone, epochs=self.epochs, **self._pace())
@@ -96,10 +130,44 @@ class Distill(Step):
         ctx.control("student_alone", alone)
         return student
 
+    def _taught(self, student: nn.Module, teachers: list[nn.Module], ctx: Context) -> Any:
+        """Teach in place; returns the state of the random numbers that the training began with."""
+        import torch
+
+        soft = partial(_distillation.loss, teachers, temperature=self.temperature, alpha=self.alpha)
+        if not (self.hints or self.attention):
+            state = torch.get_rng_state()
+            ctx.train(student, epochs=self.epochs, **self._pace(), loss=soft())
+            return state
+        from workbench.compress import _matching
+
+        pairs = _matching.pairs_of(teachers[0], student, self.pairs, ctx.data.train)
+        ctx.say(f"matching {', '.join(f'{theirs} → {mine}' for theirs, mine in pairs.items())}")
+        example = {name: torch.from_numpy(array[:2]).to(ctx.device) for name, array in ctx.data.train.inputs.items()}
+        both = _matching.Matching(student, teachers[0], pairs, example)
+        state = torch.get_rng_state()
+        try:
+            ctx.train(both, epochs=self.epochs, **self._pace(), loss=soft(inside=lambda: self._inside(both)))
+        finally:
+            both.close()
+        return state
+
+    def _inside(self, both: Any) -> Any:
+        hints = self.hints * both.hints() if self.hints else 0.0
+        return hints + (self.attention * both.attention() if self.attention else 0.0)
+
+    def _next(self, start: nn.Module, ctx: Context) -> nn.Module:
+        """Return the student of the next generation: built anew where it is a zoo part, else as the last one started."""
+        return ctx.build(self.student) if isinstance(self.student, dict) else copy.deepcopy(start)
+
     def describe(self) -> str:
         who = self.student if self.student is not None else self.teacher
         name = who["use"] if isinstance(who, dict) else who
-        return f"distil into {name}" if self.student is not None else f"distil from {name}"
+        inside = " + ".join(word for word, weight in (("hints", self.hints), ("attention", self.attention)) if weight)
+        words = f"distil into {name}" if self.student is not None else f"distil from {name}"
+        words += f" and {len(self.more_teachers)} more" if self.more_teachers else ""
+        words += f" with {inside}" if inside else ""
+        return words + (f", {self.generations} generations" if self.generations > 1 else "")
 
     def _who_teaches(self) -> list[str]:
         if (self.student is None) == (self.teacher is None):

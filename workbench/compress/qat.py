@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.compress import _activations, _precision
 from workbench.errors import WorkbenchError
@@ -40,6 +41,10 @@ class Qat(Step):
     batch_size: int = param(64, help="Examples in one update", unit="examples", ge=1, le=65_536)
     learning_rate: float = param(5e-4, help="Peak learning rate", gt=0, le=10)
     skip: list[str] = param([], help="Layers that stay float32")
+
+    @classmethod
+    def sample(cls, folder: Path) -> dict[str, Any]:
+        return {"epochs": 1}
 
     def why_not(self, card: ModelCard) -> list[str]:
         reasons = _precision.why_not(card, KINDS, self.skip)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.formats import _export, _onnx_packed, _onnx_weights, _stored
+from workbench.formats import _export, _onnx_packed, _onnx_signs, _onnx_weights, _stored
 from workbench.nouns import Quantization
 
 if TYPE_CHECKING:
@@ -68,10 +68,14 @@ def stored(path: Path, quantization: Mapping[str, Quantization]) -> dict[str, An
         for tensor in graph.initializer
         if tensor.name.endswith("_zero_point")
     }
-    packed = _onnx_packed.stored(graph)
+    packed = _onnx_packed.stored(graph) | _onnx_signs.stored(graph)
     rows = [_stored.row(weight) for weight in packed.values()]
     for tensor in graph.initializer:
-        if tensor.name.endswith(("_scale", "_zero_point")) or tensor.name in packed:
+        if (
+            tensor.name.endswith(("_scale", "_zero_point"))
+            or tensor.name in packed
+            or tensor.name.startswith(_onnx_signs.OURS)
+        ):
             continue
         array = numpy_helper.to_array(tensor)
         if array.dtype == np.int64 or array.size <= 1:
@@ -82,5 +86,5 @@ def stored(path: Path, quantization: Mapping[str, Quantization]) -> dict[str, An
     if _stored.is_simulated(quantization):
         return _stored.summary(rows, activations="float32", simulated=True)
     kinds = sorted({each.activations for each in quantization.values()})
-    scheme = next((each.scheme for each in quantization.values() if each.scheme != "weight_only"), "")
+    scheme = next((each.scheme for each in quantization.values() if each.scheme not in ("weight_only", "signs")), "")
     return _stored.summary(rows, activations=f"{' and '.join(kinds)} {scheme}".strip())

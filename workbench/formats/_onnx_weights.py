@@ -18,6 +18,7 @@ WEIGHT = ".weight"
 TURNED = "_Transposed"  # as ONNX Runtime's quantizer marks weights that it turns for a MatMul
 INTEGERS = "_quantized"
 PACKED = "_packed"  # as `_onnx_packed` marks integers of a few bits
+FEW_BITS = (1, 2)
 WEIGHTED_OPS = ("MatMul", "Gemm", "Conv")
 
 
@@ -76,8 +77,15 @@ def scopes_of(node: Any) -> Iterator[str]:
             yield from reversed([scope for scope in ast.literal_eval(entry.value) if scope])
 
 
+def few_bits(bits: int) -> str:
+    """Return how `_onnx_signs` marks integers of one or two bits."""
+    return f"_int{bits}"
+
+
 def layer_of(tensor: str) -> str:
     """Return the layer whose weight a tensor is, by its name."""
+    for bits in FEW_BITS:
+        tensor = tensor.removesuffix(few_bits(bits))
     return tensor.removesuffix(PACKED).removesuffix(INTEGERS).removesuffix(TURNED).removesuffix(WEIGHT)
 
 
@@ -86,7 +94,7 @@ def stored(path: Path) -> dict[str, StoredWeight]:
     import onnx
     from onnx import numpy_helper
 
-    from workbench.formats import _onnx_packed
+    from workbench.formats import _onnx_packed, _onnx_signs
 
     graph = onnx.load(str(path)).graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
@@ -95,7 +103,8 @@ def stored(path: Path) -> dict[str, StoredWeight]:
         for node in graph.node
         if node.op_type == "DequantizeLinear"
     }
-    found = {layer_of(name): weight for name, weight in _onnx_packed.stored(graph).items()}
+    packed = _onnx_packed.stored(graph) | _onnx_signs.stored(graph)
+    found = {layer_of(name): weight for name, weight in packed.items()}
     for name, tensor in tensors.items():
         base = name.removesuffix(INTEGERS)
         if not base.removesuffix(TURNED).endswith(WEIGHT):

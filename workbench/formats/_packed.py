@@ -1,4 +1,4 @@
-"""Integers of 2, 3, 4 or 8 bits as bytes, in blocks along the inputs: how every format here stores weight-only grids.
+"""Integers of 1, 2, 3, 4 or 8 bits as bytes, in blocks along the inputs: how every format here stores grids.
 
 The bits of consecutive integers follow one another, lowest first: at 4 bits two to a byte, at 3 bits eight to three bytes.
 ONNX Runtime's MatMulNBits wants 2, 4 and 8 bits in just this order.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.nouns import Grid, Quantization, StoredWeight
+from workbench.nouns import Grid, Quantization, StoredWeight, middle
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def unpack(packed: Packed) -> Grid:
     rows = packed.integers.reshape(num_outputs, -1)
     integers = from_bytes(rows, packed.bits, num_blocks * packed.block)[:, : packed.num_inputs]
     if packed.zeros is None:
-        zeros = np.full(packed.scales.shape, 2 ** (packed.bits - 1), np.uint8)
+        zeros = np.full(packed.scales.shape, middle(packed.bits), np.float32 if packed.bits == 1 else np.uint8)
     elif packed.zeros.dtype == np.uint8:
         zeros = from_bytes(packed.zeros, packed.bits, num_blocks)
     else:

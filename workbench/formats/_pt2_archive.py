@@ -5,9 +5,11 @@ PyTorch's reader needs torch.export, which takes seconds to import, and builds t
 
 from __future__ import annotations
 
+import math
 import re
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,9 @@ TABLE = "data/weights/model_weights_config.json"
 DTYPES = {1: "uint8", 6: "float16", 7: "float32", 8: "float64", 13: "bfloat16"}  # torch._export.serde.schema.ScalarType
 
 
-INTEGERS = re.compile(r"(.+)\.int(\d)_of_(\d+)")  # of a layer: bits and inputs, as `_packed_linear` marks them
+INTEGERS = re.compile(
+    r"(.+)\.int(\d)_of_([\dx]+)"
+)  # of a layer: bits and the shape of an output, as `_packed_layers` marks them
 
 
 def stored(path: Path) -> dict[str, StoredWeight]:
@@ -45,10 +49,11 @@ def _packed_of(tensors: Mapping[str, tuple[np.ndarray, str]]) -> dict[str, Store
     found = {}
     for name, (integers, _) in tensors.items():
         if match := INTEGERS.fullmatch(name):
-            layer, bits, num_inputs = match[1], int(match[2]), int(match[3])
+            layer, bits, shape = match[1], int(match[2]), [int(each) for each in match[3].split("x")]
             scales, zeros = (tensors.get(f"{layer}.{each}", (None, ""))[0] for each in ("scales", "zeros"))
             assert scales is not None, "every packed layer has scales"
-            found[layer] = _packed.stored(_packed.Packed(bits, num_inputs, integers, scales, zeros))
+            weight = _packed.stored(_packed.Packed(bits, math.prod(shape), integers, scales, zeros))
+            found[layer] = replace(weight, values=weight.values.reshape(-1, *shape))
     return found
 
 

@@ -53,7 +53,7 @@ sys.exit(gap > card["probe"]["tolerance"])
 '''
 
     def why_not(self, card: ModelCard) -> list[str]:
-        if card.precision.startswith("int"):
+        if card.precision.startswith(("int", "binary", "ternary")):
             return [f"{card.precision} is not lowered to this format; choose onnx"]
         if card.precision == "bfloat16":
             return ["the model runs in float32 here, not in bfloat16; choose format pt2"]

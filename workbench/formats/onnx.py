@@ -93,9 +93,12 @@ sys.exit(gap > card["probe"]["tolerance"])
 
 
 def _lower(path: Path, ctx: SaveContext) -> None:
-    from workbench.formats import _onnx_int8, _onnx_packed
+    from workbench.formats import _onnx_int8, _onnx_packed, _onnx_signs
 
-    if all(how.scheme == "weight_only" for how in ctx.quantization.values()):
+    schemes = {how.scheme for how in ctx.quantization.values()}
+    if schemes == {"weight_only"}:
         _onnx_packed.lower(path, ctx.quantization)
+    elif schemes == {"signs"}:
+        _onnx_signs.lower(path, ctx.quantization)
     else:
         _onnx_int8.lower(path, ctx)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.formats import _export, _stored
+from workbench.formats import _export, _stored, _xnor_kernel
 from workbench.nouns import ModelCard, Quantization, StoredWeight
 from workbench.part import Format, SaveContext, Session
 
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 FILE = "model.pt2"
+KERNEL = "xnor.py"
 
 
 class Pt2(Format):
     """Keeps float32, bfloat16 and packed integer weights; the program runs in torch's eager kernels.
 
-    Packed weights are small on disk and in memory, and slower than float32 ones: each call widens them first.
+    Packed weights are small on disk and in memory, and slower than float32 ones: each call widens them first. Where inputs
+    are signs too, bits are counted instead, by xnor.py beside the program: with numba if it is there, else with NumPy.
     """
 
     title = "torch.export (.pt2)"
@@ -29,12 +31,14 @@ class Pt2(Format):
     tolerance = 1e-3
 
     load_script = '''"""Open this model with torch alone and compare it with its recorded output."""
-import json, pathlib, sys
+import json, pathlib, runpy, sys
 import numpy, torch
 
 here = pathlib.Path(__file__).resolve().parent
 card = json.loads((here / "card.json").read_text())
 probe = numpy.load(here / "probe.npz")
+if (here / "xnor.py").exists():
+    kernels = runpy.run_path(str(here / "xnor.py"))["register"]()
 model = torch.export.load(str(here / "model.pt2")).module()
 with torch.no_grad():
     output = model(*(torch.from_numpy(probe["input_" + each["name"]]) for each in card["inputs"])).numpy()
@@ -56,6 +60,9 @@ sys.exit(gap > card["probe"]["tolerance"])
         simulated = _stored.is_simulated(ctx.quantization)
         if ctx.quantization and not simulated:
             model = _lowered(model, ctx.quantization)
+        if any(how.activations == "signs" for how in ctx.quantization.values()):
+            (folder / KERNEL).write_text(Path(_xnor_kernel.__file__).read_text())
+            _xnor_kernel.register()
         program = _export.export(model, ctx.example)
         _forget_sources(program)
         torch.export.save(program, str(folder / FILE))
@@ -65,6 +72,8 @@ sys.exit(gap > card["probe"]["tolerance"])
         import torch
 
         torch.set_num_threads(threads)
+        if (folder / KERNEL).exists():
+            _xnor_kernel.register()
         program = torch.export.load(str(folder / FILE)).module()
         names = _export.input_names(folder)
 
@@ -82,10 +91,10 @@ sys.exit(gap > card["probe"]["tolerance"])
 
 def _lowered(model: nn.Module, quantization: Mapping[str, Quantization]) -> nn.Module:
     """Return a module that stores its weights as recorded; packing leaves the given model as it is."""
-    from workbench.formats import _packed_linear
+    from workbench.formats import _packed_layers
 
-    if all(how.scheme == "weight_only" for how in quantization.values()):
-        return _packed_linear.replace(copy.deepcopy(model), quantization)
+    if all(how.scheme in ("weight_only", "signs") for how in quantization.values()):
+        return _packed_layers.replace(copy.deepcopy(model), quantization)
     return _export.in_bfloat16(model, quantization)
 
 

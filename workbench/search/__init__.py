@@ -114,6 +114,8 @@ def _check(
         problems.append(f"threads are different whole numbers from 1 up, given {list(threads)}")
     if seeds < 1:
         problems.append(f"seeds: {seeds} is below 1")
+    if base.data.card().task == "unlabelled":
+        problems.append(f"{base.data.name()} has no labels, so no drop can be held against the budget")
     for family, names in (("compress", only), ("formats", formats)):
         for name in names:
             catalog.get(family, name)

@@ -61,6 +61,12 @@ class Found:
     def _cost(self, run: Run) -> float:
         return math.prod(values.get(run.run_id, math.inf) for values in self.costs().values())
 
+    def notes(self) -> list[str]:
+        """Return what has to be known to read the costs: an energy may be an estimate."""
+        sources = [run.get("energy_joules") for run in self.runs]
+        estimated = {str(each.conditions["source"]) for each in sources if each and each.conditions.get("estimated")}
+        return [f"energy is not metered but an {source}" for source in sorted(estimated)]
+
     def why(self) -> list[str]:
         """Return why this run, what it loses, and its test figure, which chose nothing."""
         chosen, choice = self.chosen, self.choice

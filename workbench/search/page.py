@@ -45,6 +45,7 @@ def _front(found: Found) -> str:
         f"<p>{num_run} recipes were run{f', {not_run} were not' if not_run else ''}; {escape(found.ended)}. No run that was "
         "tried is at least as good in everything and better in something. Drops are paired on the same validation examples, "
         "with a one-sided 95% bound; of many recipes the best one looks better on validation than it is.</p>"
+        f"{''.join(f'<p>{escape(note)}.</p>' for note in found.notes())}"
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
     )
 

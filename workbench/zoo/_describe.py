@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from workbench.counting import kind_of, macs_of
 from workbench.errors import WorkbenchError
 from workbench.nouns import DataCard, Layer, ModelCard, TensorSpec
 
@@ -29,7 +30,8 @@ def card_of(model: nn.Module, data: DataCard, **facts: Any) -> ModelCard:
         if own:
             num_params = sum(parameter.numel() for parameter in own if id(parameter) not in counted)
             counted.update(map(id, own))
-            layers.append(_layer(name, module, num_params, macs.get(name), uses))
+            parent = model.get_submodule(name.rpartition(".")[0])
+            layers.append(_layer(name, module, num_params, macs.get(name), uses, _head_width(module, parent)))
     outputs = (TensorSpec("logits", "float32", ("batch", *output.shape[1:])),)
     num_params = sum(layer.num_params for layer in layers)
     return ModelCard(
@@ -37,20 +39,9 @@ def card_of(model: nn.Module, data: DataCard, **facts: Any) -> ModelCard:
     )
 
 
-def kind_of(module: nn.Module) -> Any:
-    """Return the kind of a module's weight, as `Layer.kind`."""
-    from torch import nn
-
-    if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D":  # GPT-2's, a linear layer stored transposed
-        return "linear"
-    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        return "conv"
-    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
-        return "embedding"
-    return "norm" if "norm" in type(module).__name__.lower() else "other"
-
-
-def _layer(name: str, module: nn.Module, num_params: int, macs: int | None, uses: Counter[int]) -> Layer:
+def _layer(
+    name: str, module: nn.Module, num_params: int, macs: int | None, uses: Counter[int], head_width: int
+) -> Layer:
     kind, weight = kind_of(module), _weight(module)
     computes = kind in ("linear", "conv")
     return Layer(
@@ -60,7 +51,14 @@ def _layer(name: str, module: nn.Module, num_params: int, macs: int | None, uses
         num_params=num_params,
         macs=macs if computes or _computes_otherwise(module, kind) else 0,
         prunable=computes and uses[id(weight)] == 1,
+        head_width=head_width,
     )
+
+
+def _head_width(module: nn.Module, parent: nn.Module) -> int:
+    """Return the width of a head for the projections of an attention module that says it; 0 for everything else."""
+    width = getattr(parent, "head_dim", None) or getattr(parent, "attention_head_size", 0)
+    return width if kind_of(module) == "linear" and isinstance(width, int) else 0
 
 
 def _computes_otherwise(module: nn.Module, kind: str) -> bool:
@@ -76,32 +74,13 @@ def _passed(model: nn.Module, data: DataCard) -> tuple[Tensor, dict[str, int]]:
     """Run one small batch; return the output and layer → multiply-accumulates for one example."""
     import torch
 
-    macs: dict[str, int] = {}
-
-    def count(name: str) -> Any:
-        def hook(module: Any, _inputs: Any, output: Tensor) -> None:
-            per_output = (
-                module.weight[0].numel() if kind_of(module) == "conv" else module.weight.numel() // output.shape[-1]
-            )
-            macs[name] = macs.get(name, 0) + output.numel() * per_output // BATCH
-
-        return hook
-
-    computing = [(name, module) for name, module in model.named_modules() if kind_of(module) in ("linear", "conv")]
-    hooks = [module.register_forward_hook(count(name)) for name, module in computing]
-    training = model.training
     try:
-        with torch.no_grad():
-            output = model.eval()(**_inputs(model, data))
+        output, macs = macs_of(model, _inputs(model, data))
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         shapes = {spec.name: spec.shape for spec in data.inputs}
         raise WorkbenchError(
             f"the model can't take {shapes}: {error}", next_move="change the model's input size or pick other data"
         ) from error
-    finally:
-        model.train(training)
-        for hook in hooks:
-            hook.remove()
     if not isinstance(output, torch.Tensor) or output.ndim < 2 or len(output) != BATCH:
         shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise WorkbenchError(

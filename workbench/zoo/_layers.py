@@ -6,10 +6,12 @@ from workbench.nouns import DataCard, Layer, TensorSpec
 from workbench.part import Model
 
 
-def linear(name: str, num_inputs: int, num_outputs: int, *, positions: int = 1, bias: bool = True) -> Layer:
+def linear(
+    name: str, num_inputs: int, num_outputs: int, *, positions: int = 1, bias: bool = True, head_width: int = 0
+) -> Layer:
     """A fully connected layer applied at `positions` places of one example."""
-    num_params = num_outputs * (num_inputs + bias)
-    return Layer(name, "linear", (num_outputs, num_inputs), num_params, macs=positions * num_inputs * num_outputs)
+    num_params, macs = num_outputs * (num_inputs + bias), positions * num_inputs * num_outputs
+    return Layer(name, "linear", (num_outputs, num_inputs), num_params, macs=macs, head_width=head_width)
 
 
 def conv(

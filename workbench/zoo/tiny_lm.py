@@ -77,12 +77,20 @@ class TinyLm(Model):
     def _layers(self, data: DataCard) -> tuple[Layer, ...]:
         length, size = self._length(data), self.width
         layers = [_layers.embedding("inner.model.embed_tokens", self._vocabulary(data), size)]
+        head_width = size // self.heads
         plan = {f"self_attn.{piece}_proj": (size, size) for piece in "qkvo"}
         plan |= {"mlp.gate_proj": (size, self.ffn), "mlp.up_proj": (size, self.ffn), "mlp.down_proj": (self.ffn, size)}
         for index in range(self.layers):
             name = f"inner.model.layers.{index}"
             layers += [
-                _layers.linear(f"{name}.{piece}", *shape, positions=length, bias=False) for piece, shape in plan.items()
+                _layers.linear(
+                    f"{name}.{piece}",
+                    *shape,
+                    positions=length,
+                    bias=False,
+                    head_width=head_width if "attn" in piece else 0,
+                )
+                for piece, shape in plan.items()
             ]
             layers += [
                 _layers.norm(f"{name}.{each}_layernorm", size, bias=False) for each in ("input", "post_attention")

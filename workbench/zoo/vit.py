@@ -82,7 +82,11 @@ class Vit(Model):
         for index in range(self.layers):
             name = f"inner.vit.layers.{index}"
             pieces = ("q_proj", "k_proj", "v_proj", "o_proj")
-            layers += [_layers.linear(f"{name}.attention.{piece}", size, size, positions=tokens) for piece in pieces]
+            head = size // self.heads
+            layers += [
+                _layers.linear(f"{name}.attention.{piece}", size, size, positions=tokens, head_width=head)
+                for piece in pieces
+            ]
             layers += [_layers.norm(f"{name}.layernorm_before", size), _layers.norm(f"{name}.layernorm_after", size)]
             wide = size * self.ffn_ratio
             layers += [_layers.linear(f"{name}.mlp.fc1", size, wide, positions=tokens)]
