@@ -35,6 +35,18 @@ SECONDS_BETWEEN_SIGNS = 10.0  # a runner touches its lock file so often
 SECONDS_TO_BELIEVE = 60.0  # so old a sign of life from another machine is none
 
 
+def num_bytes(path: str | Path) -> int:
+    """Return the bytes of a file, or of all files below a folder; links count as nothing."""
+    if not os.path.isdir(path):
+        return os.path.getsize(path)
+    with os.scandir(path) as entries:
+        return sum(
+            num_bytes(entry.path) if entry.is_dir(follow_symlinks=False) else entry.stat(follow_symlinks=False).st_size
+            for entry in entries
+            if not entry.is_symlink()
+        )
+
+
 class Folder:
     """Paths, records and the manifest of one batch."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence, Set
 from html import escape
@@ -11,6 +12,7 @@ from workbench import wording
 from workbench.batch import _row
 from workbench.batch._record import Metric
 from workbench.batch.grid import word
+from workbench.batch.inside import ARTIFACTS
 from workbench.batch.views import Batch, View, said
 from workbench.report._runs_table import chip
 
@@ -20,6 +22,11 @@ CHIPS = {
     "cancelled": ("open", "■ cancelled"), "not_run": ("open", "– not run"), "running": ("plain", "▶ running"),
     "planned": ("plain", "… planned"), "skipped": ("plain", "– skipped"),
 }  # fmt: skip
+OPENED = (
+    ("notebook", _row.OUT), ("page", _row.PAGE), ("log", _row.LOG), ("record", "record.json"), ("files", ARTIFACTS),
+    ("attempts", "attempts"),
+)  # fmt: skip
+MOST_NAMED = 4  # runs that a row made
 LONGEST_WHOLE = 1e12
 NOT_SHOWN = (
     "_macro",
@@ -133,28 +140,13 @@ def _cells(
 
 def _ends(batch: Batch, view: View) -> dict[str, Cell]:
     """Return the cells with the way to everything about a row."""
-    folder = batch.folder.row(view.row_id)
-    named = (
-        ("notebook", _row.OUT),
-        ("page", _row.PAGE),
-        ("log", _row.LOG),
-        ("record", "record.json"),
-        ("files", "artifacts"),
-        ("attempts", "attempts"),
-    )
+    there = frozenset(os.listdir(batch.folder.row(view.row_id)) if view.record else ())
     links = " · ".join(
-        f'<a href="rows/{escape(view.row_id)}/{file}">{name}</a>'
-        for name, file in named
-        if view.record and (folder / file).exists()
+        f'<a href="rows/{escape(view.row_id)}/{file}">{name}</a>' for name, file in OPENED if file in there
     )
-    runs = ", ".join(run["run_id"] for run in view.record.runs) if view.record else ""
-    told = (
-        f"<small>runs: {escape(runs)}</small>"
-        if runs and len(runs) < 200
-        else f"<small>{len(view.record.runs)} runs</small>"
-        if runs and view.record
-        else ""
-    )
+    runs = [run["run_id"] for run in view.record.runs] if view.record else []
+    named = f"runs: {', '.join(runs)}" if len(runs) <= MOST_NAMED else f"{len(runs)} runs"
+    told = f"<small>{escape(named)}</small>" if runs else ""
     again = (
         f"<details><summary>reproduce</summary><code>{escape(reproduce(batch, view))}</code>"
         '<button type="button" data-copy hidden>copy</button></details>'

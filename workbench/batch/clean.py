@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.batch._folder import Folder
+from workbench.batch._folder import Folder, num_bytes
 from workbench.batch._front import front
 from workbench.batch._row import LOG, OUT, PAGE
 from workbench.batch.inside import ARTIFACTS
@@ -39,7 +39,7 @@ def plan(folder: Folder, *, keep_last: int, keep_front: bool) -> Cleaning:
         kept |= {line.view.row_id for line, _, _ in found.points if line.label in found.members}
     going = [folder.row(record.row_id) / name for record in batch.records if record.row_id not in kept for name in GOES]
     there = [path for path in going if path.exists()] + [path for path in (folder.path / "cache",) if path.exists()]
-    return Cleaning(tuple((path, _size(path)) for path in there), tuple(sorted(kept)))
+    return Cleaning(tuple((path, num_bytes(path)) for path in there), tuple(sorted(kept)))
 
 
 def carry_out(folder: Folder, cleaning: Cleaning) -> None:
@@ -50,9 +50,3 @@ def carry_out(folder: Folder, cleaning: Cleaning) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-
-
-def _size(path: Path) -> int:
-    if path.is_file():
-        return path.stat().st_size
-    return sum(each.stat().st_size for each in path.rglob("*") if each.is_file() and not each.is_symlink())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.batch._folder import Folder
+from workbench.batch._folder import Folder, num_bytes
 from workbench.batch._plan import Plan, Sorted, sort_out
 
 MOST_SIZES = 50  # rows whose bytes are counted
@@ -44,12 +44,8 @@ def estimate(plan: Plan, out: Path | None, *, jobs: int) -> Estimate:
     folder = Folder(out) if out else None
     records = folder.records() if folder else {}
     took = [record.duration_s for record in records.values() if record.passed]
-    sizes = [_size(folder.row(row_id)) for row_id in list(records)[:MOST_SIZES]] if folder else []
+    sizes = [num_bytes(folder.row(row_id)) for row_id in list(records)[:MOST_SIZES]] if folder else []
     return Estimate(
         plan, sort_out(plan, folder), jobs, statistics.median(took) if took else None,
         int(statistics.median(sizes)) if sizes else None,
     )  # fmt: skip
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

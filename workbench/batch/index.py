@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.batch import _row
+from workbench.batch._folder import num_bytes
 from workbench.batch._front import Front, front, front_figure
 from workbench.batch._index_table import rows_table, runs_table
 from workbench.batch.views import Batch, counted
@@ -162,7 +163,7 @@ def _circumstances(batch: Batch) -> str:
             _listed([(record.row_id, duration_text(record.duration_s)) for record in near]) or "none",
         ),
         ("Changed since it ran before", _listed(_changed(batch)) or "nothing"),
-        ("On disk", bytes_text(_size(batch.folder.rows))),
+        ("On disk", bytes_text(num_bytes(batch.folder.rows))),
         ("Environments", escape(", ".join(sorted({record.env_id for record in records})))),
         ("Threads per row", escape(", ".join(map(str, sorted({record.threads for record in records}))))),
         ("Logs", f"<code>rows/ROW/{_row.LOG}</code>"),
@@ -187,7 +188,3 @@ def _changed(batch: Batch) -> list[tuple[str, str]]:
         for row, was in ends.items()
         if row in wanted and len(was) > 1 and was[-2] != was[-1]
     ]
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
