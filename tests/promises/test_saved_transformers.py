@@ -41,12 +41,33 @@ RECIPES: dict[str, tuple[list[Any], str]] = {
     "shared and coded": ([{"use": "weight_sharing", "epochs": 0}], "coded"),
 }
 SHARED = ("shared", "shared and coded")
+QUANTIZED = ("trained for int8", "smooth, int8 static", "ternary", "signs")
 WORKS_AT_LEAST = {
-    "bert": {"as it comes", "pruned", "narrowed", "int8 dynamic", "int8 static", "bfloat16", *SHARED},
-    "vit": {"as it comes", "pruned", "narrowed", "int8 dynamic", "int8 static", "bfloat16", *SHARED},
-    "resnet": {"as it comes", "pruned", "narrowed", "int8 dynamic", "int8 static", "bfloat16", *SHARED},
-    "gpt2": {"as it comes", "pruned", "int8 dynamic", "bfloat16", *SHARED},
-    "llama": {"as it comes", "pruned", "narrowed", "int8 dynamic", "bfloat16", *SHARED},
+    "bert": {
+        *QUANTIZED,
+        "int4 awq",
+        "as it comes",
+        "pruned",
+        "narrowed",
+        "int8 dynamic",
+        "int8 static",
+        "bfloat16",
+        *SHARED,
+    },
+    "vit": {
+        *QUANTIZED,
+        "int4 awq",
+        "as it comes",
+        "pruned",
+        "narrowed",
+        "int8 dynamic",
+        "int8 static",
+        "bfloat16",
+        *SHARED,
+    },
+    "resnet": {*QUANTIZED, "as it comes", "pruned", "narrowed", "int8 dynamic", "int8 static", "bfloat16", *SHARED},
+    "gpt2": {"trained for int8", "as it comes", "pruned", "int8 dynamic", "bfloat16", *SHARED},
+    "llama": {"trained for int8", "as it comes", "pruned", "narrowed", "int8 dynamic", "bfloat16", *SHARED},
 }
 
 

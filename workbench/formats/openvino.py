@@ -20,7 +20,8 @@ class Openvino(Format):
     """Read from the ONNX export, so layers keep their names. Computes in float32, or bfloat16 where a step asked for it.
 
     Left to itself OpenVINO would store float16 and compute in bfloat16: rows called float32 would not be. Processors without
-    bfloat16 instructions compute float32 with the bfloat16 weights.
+    bfloat16 instructions compute float32 with the bfloat16 weights; without VNNI sums of int8 products overflow in OpenVINO, and
+    answers are worse than the file's numbers: choose format onnx there.
     """
 
     title = "OpenVINO"
