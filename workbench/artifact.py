@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from workbench.prefix import State
 from workbench.store import write_json
 
 PROBE_EXAMPLES = 4
+ENCRYPTED = "encrypted.json"  # in place of a card: what `workbench.protect.encrypt` writes
 OUR_FILES = (
     "card.json",
     "probe.npz",
@@ -59,42 +61,63 @@ def save(job: Job, card: ModelCard, state: State, splits: Splits, draft: Path) -
     record["probe"] = {
         "file": "probe.npz", "recorded_by": recorder, "tolerance": job.format.tolerance, "gap_to_torch": gap,
     }  # fmt: skip
-    record["files"] = _files(folder)
+    record["files"] = described(folder)
     write_json(folder / "card.json", record)
     return Artifact(str(folder), record)
 
 
 def read(folder: Path) -> Artifact:
     """Return a saved artifact; raises ArtifactError when its card is missing or broken."""
+    if (folder / ENCRYPTED).exists():
+        raise ArtifactError(f"{folder} is encrypted", next_move=f"workbench protect decrypt {folder} TO --keys KEYS")
     try:
-        card = orjson.loads((folder / "card.json").read_bytes())
-        assert card["schema"] == SCHEMA
-    except (OSError, orjson.JSONDecodeError, KeyError, AssertionError) as error:
-        raise ArtifactError(f"{folder} is no artifact of this version ({type(error).__name__}: {error})") from None
-    return Artifact(str(folder), card)
+        content = (folder / "card.json").read_bytes()
+    except OSError as error:
+        raise _no_artifact(folder, error) from None
+    return Artifact(str(folder), _parsed(folder, content))
+
+
+def in_memory(folder: Path, files: Mapping[str, bytes]) -> Artifact:
+    """Return an artifact whose content is in memory, by path; `folder` only says where it came from."""
+    return Artifact(str(folder), _parsed(folder, files.get("card.json", b"")), files)
 
 
 def verify(artifact: Artifact) -> list[str]:
     """Return what differs from the card: files that are missing, changed or truncated; empty when whole."""
     problems = []
     for name, facts in artifact.card["files"].items():
-        path = Path(artifact.folder) / name
-        if not path.exists():
+        num_bytes = _num_bytes(artifact, name)
+        if num_bytes is None:
             problems.append(f"{name} is missing")
-        elif path.stat().st_size != facts["bytes"]:
-            problems.append(f"{name} has {path.stat().st_size} bytes, the card says {facts['bytes']}")
-        elif sha256(path) != facts["sha256"]:
+        elif num_bytes != facts["bytes"]:
+            problems.append(f"{name} has {num_bytes} bytes, the card says {facts['bytes']}")
+        elif _digest(artifact, name) != facts["sha256"]:
             problems.append(f"{name} was changed: its sha256 differs from the card")
     return problems
 
 
 def open_session(artifact: Artifact, threads: int = 1) -> Session:
-    """Open an artifact with its own format after checking its files."""
+    """Open an artifact with its own format after checking its files; one in memory is not written anywhere."""
     if problems := verify(artifact):
         raise ArtifactError(f"{artifact.folder}: {'; '.join(problems)}", next_move="run the job again: --again")
     made = catalog.make("formats", artifact.card["format_record"])
     assert isinstance(made, Format)
+    if artifact.files is not None:
+        return made.open_from(artifact.files, threads=threads)
     return made.open(Path(artifact.folder), threads=threads)
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """Return sha256 and bytes of every file but the card itself; `needed` ones are what predicting takes."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "card.json")
+    return {
+        str(path.relative_to(folder)): {
+            "sha256": sha256(path),
+            "bytes": path.stat().st_size,
+            "needed": path.name not in OUR_FILES,
+        }
+        for path in paths
+    }
 
 
 def largest_gap(output: Any, expected: Any) -> float:
@@ -107,6 +130,33 @@ def largest_gap(output: Any, expected: Any) -> float:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _parsed(folder: Path, content: bytes) -> dict[str, Any]:
+    try:
+        card = orjson.loads(content)
+        assert card["schema"] == SCHEMA
+    except (orjson.JSONDecodeError, KeyError, TypeError, AssertionError) as error:
+        raise _no_artifact(folder, error) from None
+    return card
+
+
+def _no_artifact(folder: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(f"{folder} is no artifact of this version ({type(error).__name__}: {error})")
+
+
+def _num_bytes(artifact: Artifact, name: str) -> int | None:
+    """None = there is no such file."""
+    if artifact.files is not None:
+        return len(artifact.files[name]) if name in artifact.files else None
+    path = Path(artifact.folder) / name
+    return path.stat().st_size if path.exists() else None
+
+
+def _digest(artifact: Artifact, name: str) -> str:
+    if artifact.files is not None:
+        return hashlib.sha256(artifact.files[name]).hexdigest()
+    return sha256(Path(artifact.folder) / name)
 
 
 def _torch_output(model: Any, example: dict[str, Any]) -> Any:
@@ -139,16 +189,3 @@ def _card(job: Job, card: ModelCard, draft: Path) -> dict[str, Any]:
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}
-
-
-def _files(folder: Path) -> dict[str, Any]:
-    """Describe every file but the card itself; `needed` ones are what predicting takes."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "card.json")
-    return {
-        str(path.relative_to(folder)): {
-            "sha256": sha256(path),
-            "bytes": path.stat().st_size,
-            "needed": path.name not in OUR_FILES,
-        }
-        for path in paths
-    }

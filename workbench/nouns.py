@@ -254,6 +254,7 @@ class Artifact:
 
     folder: str  # absolute path
     card: Mapping[str, Any]  # card.json
+    files: Mapping[str, bytes] | None = None  # content by path, when it is in memory; None = it lies in `folder`
 
     @property
     def format(self) -> str:

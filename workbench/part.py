@@ -220,6 +220,14 @@ class Format(Part):
         """Open what `save` wrote, without torch unless the format is torch's own."""
         raise NotImplementedError
 
+    def open_from(self, files: Mapping[str, bytes], *, threads: int = 1) -> Session:
+        """Open the same from content in memory, by its path in the folder, and write nothing anywhere."""
+        raise NotImplementedError
+
+    def scrub(self, folder: Path) -> list[str]:
+        """Remove from the files, in place, what no runtime reads; returns what was removed, in words."""
+        return []
+
     def lower_again(self, source: Path, folder: Path, ctx: SaveContext) -> bool:
         """Write into `folder` what `save` would for the very float module whose float files lie in `source`.
 

@@ -59,6 +59,7 @@ MAY_IMPORT |= {
     "batch": GROUND
     | {"_lock", "_made", "_where", "store", "recorder", "machine", "launch", "compare", "charts", "report", "wording"},
     "lab": GROUND,
+    "protect": GROUND | {"part", "catalog", "artifact", "store", "_lock"},
     "ceilings": GROUND | {"machine"},
     "part_text": GROUND | {"catalog", "part"},
     "copy_as": GROUND | {"batch", "part", "part_text", "job", "study", "lab"},
@@ -89,6 +90,7 @@ MAY_IMPORT |= {
         "diagnose",
         "exchange",
         "marks",
+        "protect",
         "tidy",
         "track",
         "wording",

@@ -10,10 +10,11 @@ import pytest
 from tests.promises._every import FORMATS, MODELS, carried_out_here, record_of
 from tests.promises._stranger import open_as_a_stranger
 from workbench import catalog
-from workbench.artifact import read
+from workbench.artifact import in_memory, read
 from workbench.describe import model_card
 from workbench.job import Job
 from workbench.part import Data, Model
+from workbench.protect.load import gap_to_recorded
 from workbench.store import Store
 
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -48,15 +49,21 @@ def test_its_card_agrees_with_the_module(name: str, tmp_path: Path) -> None:
 
 @every_model
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_its_artifact_opens_for_a_stranger(name: str, format_name: str, tmp_path: Path, shared_store: Store) -> None:
+def test_its_artifact_opens_for_a_stranger_and_from_memory(
+    name: str, format_name: str, tmp_path: Path, shared_store: Store
+) -> None:
     job = job_for(name, tmp_path, format_name=format_name)
     if reasons := job.why_not(model_card(job)):
         assert all(len(reason) > 8 for reason in reasons)
         return
     run = carried_out_here(job, shared_store)
     assert run.status == "done", (run.error or {}).get("traceback")
-    ended = open_as_a_stranger(read(Path(run.folder) / run.artifact))
+    artifact = read(Path(run.folder) / run.artifact)
+    ended = open_as_a_stranger(artifact)
     assert ended.returncode == 0, ended.stderr
+    folder = Path(artifact.folder)
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert gap_to_recorded(in_memory(folder, files)) <= artifact.card["probe"]["tolerance"]
 
 
 @every_model

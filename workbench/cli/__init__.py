@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli import _batch, _layers, _lifecycle, _queue, _results, _search, _track
+from workbench.cli import _batch, _layers, _lifecycle, _protect, _queue, _results, _search, _track
 from workbench.cli._options import (
     HERE,
     Data,
@@ -160,6 +160,7 @@ app.command()(_search.reach)
 app.command()(_queue.queue)
 app.command()(_track.track)
 app.add_typer(_batch.batch, name="batch")
+app.add_typer(_protect.protect, name="protect")
 app.command("tag", context_settings={"ignore_unknown_options": True})(_lifecycle.tag)  # -NAME is no option
 for _change in (_lifecycle.note, _lifecycle.pin, _lifecycle.unpin, _lifecycle.delete, _lifecycle.gc, _lifecycle.export):
     app.command()(_change)

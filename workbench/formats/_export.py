@@ -7,7 +7,6 @@ import inspect
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
@@ -43,11 +42,11 @@ def _free_batch(model: nn.Module, example: Mapping[str, Any], batch: Any) -> Any
     return (each,) if inspect.Parameter.VAR_POSITIONAL in kinds else each
 
 
-def input_names(folder: Path) -> list[str]:
-    """Return the input names of a saved artifact, in order."""
+def input_names(card: bytes) -> list[str]:
+    """Return the input names of a saved artifact, in order, from the content of its card.json."""
     import orjson
 
-    return [each["name"] for each in orjson.loads((folder / "card.json").read_bytes())["inputs"]]
+    return [each["name"] for each in orjson.loads(card)["inputs"]]
 
 
 def in_bfloat16(model: nn.Module, quantization: Mapping[str, Quantization]) -> nn.Module:

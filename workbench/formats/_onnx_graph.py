@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,17 +44,32 @@ def write(model: nn.Module, example: Mapping[str, np.ndarray], path: Path, *, fo
     _onnx_weights.name_after_layers(path, model)
 
 
-def strip(path: Path) -> None:
-    """Drop what no runtime reads: stack traces, module paths and inferred shapes (half the file of a small deep model)."""
+def strip(path: Path) -> list[str]:
+    """Drop what no runtime reads, and say what it was: comments, stack traces, module paths and inferred shapes."""
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)
-    graph = model.graph
-    for entry in (*graph.node, *graph.input, *graph.output, *graph.initializer, graph, model):
+    removed = collections.Counter[str]()
+    for entry in (model, *model.functions, *_entries(model.graph)):
+        removed["doc_string"] += bool(entry.doc_string)
         entry.doc_string = ""
+        for each in entry.metadata_props:
+            removed[f"metadata {each.key}"] += 1
         del entry.metadata_props[:]
-    del graph.value_info[:]
+    del model.graph.value_info[:]
     path.write_bytes(model.SerializeToString())
+    return [f"{path.name}: {what} ({count} ×)" for what, count in sorted(removed.items()) if count]
+
+
+def _entries(graph: Any) -> Iterator[Any]:
+    """Yield everything in a graph that can carry a comment, the graphs inside its nodes too."""
+    yield graph
+    yield from (*graph.input, *graph.output, *graph.initializer)
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _entries(inner)
 
 
 def stored(path: Path, quantization: Mapping[str, Quantization]) -> dict[str, Any]:

@@ -66,12 +66,12 @@ def write(graph: Any, path: Path) -> None:
     openvino.save_model(graph, str(path), compress_to_fp16=False)
 
 
-def compiled(path: Path, *, threads: int) -> Any:
-    """Compile for this processor: one stream, the precision that the file says and no other."""
+def compiled(xml: Path | bytes, weights: Path | bytes, *, threads: int) -> Any:
+    """Compile files or their content for this processor: one stream, the precision that the file says and no other."""
     import openvino
 
     core = openvino.Core()
-    graph = core.read_model(path)
+    graph = core.read_model(xml, weights)
     hint = "bf16" if any(each.dtype == "bfloat16" for each in _stored_in(graph).values()) else "f32"
     return core.compile_model(
         graph, "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -71,13 +72,10 @@ sys.exit(gap > card["probe"]["tolerance"])
         return _coded_weights.summary(found, costs, (folder / FILE).stat().st_size)
 
     def open(self, folder: Path, *, threads: int = 1) -> Session:
-        from workbench.formats import _coded_reader, _onnx_session
+        return _session(_read(folder), threads)
 
-        graph, tensors, _ = _read(folder)
-        whole = _coded_reader.with_weights(graph, tensors)
-        session = _onnx_session.session(whole, _onnx_session.options(threads))
-        names = [output.name for output in session.get_outputs()]
-        return lambda inputs: dict(zip(names, session.run(None, dict(inputs))))
+    def open_from(self, files: Mapping[str, bytes], *, threads: int = 1) -> Session:
+        return _session(_decoded(files[FILE], FILE), threads)
 
     def stored(self, folder: Path) -> dict[str, StoredWeight]:
         """Bytes are what coding took for each layer; a normalisation folded into its convolution is part of its weight."""
@@ -86,13 +84,24 @@ sys.exit(gap > card["probe"]["tolerance"])
         return _coded_weights.stored(*_read(folder)[1:])
 
 
+def _session(read: Any, threads: int) -> Session:
+    from workbench.formats import _coded_reader, _onnx_session
+
+    graph, tensors, _ = read
+    return _onnx_session.named(_coded_reader.with_weights(graph, tensors), threads)
+
+
 def _read(folder: Path) -> Any:
+    return _decoded((folder / FILE).read_bytes(), str(folder / FILE))
+
+
+def _decoded(content: bytes, told: str) -> Any:
     """Return (graph, tensors, costs); raises ArtifactError on anything but what was written."""
     from workbench.formats import _coded_reader
 
     try:
-        return _coded_reader.read((folder / FILE).read_bytes())
+        return _coded_reader.read(content)
     except _coded_reader.BadFile as error:
         raise ArtifactError(
-            f"{folder / FILE} is damaged: {error}", next_move="copy it anew, or run its job again: --again"
+            f"{told} is damaged: {error}", next_move="copy it anew, or run its job again: --again"
         ) from error

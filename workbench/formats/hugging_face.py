@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from workbench.part import Format, SaveContext, Session
 if TYPE_CHECKING:
     from torch import nn
 
+CONFIG_FILE = "config.json"
 INPUTS_FILE = "inputs.json"  # how our inputs become the model's: names, and size, channels, mean, deviation of images
 
 
@@ -82,32 +84,60 @@ sys.exit(gap > card["probe"]["tolerance"])
         return _stored.of_tensors(inner.state_dict(), simulated=simulated)
 
     def open(self, folder: Path, *, threads: int = 1) -> Session:
-        import torch
+        return _session(_loaded(folder), (folder / INPUTS_FILE).read_bytes(), threads)
 
-        torch.set_num_threads(threads)
-        how = json.loads((folder / INPUTS_FILE).read_text())
-        loaded = _loaded(folder)
+    def open_from(self, files: Mapping[str, bytes], *, threads: int = 1) -> Session:
+        return _session(_loaded_from(files), files[INPUTS_FILE], threads)
 
-        def session(inputs: Any) -> dict[str, Any]:
-            with torch.no_grad():
-                given = {name: torch.from_numpy(array) for name, array in inputs.items()}
-                if "pixels" in given:
-                    given["pixels"] = _fitted(given["pixels"], how)
-                named = {how["names"][name]: _cast(tensor, loaded.dtype) for name, tensor in given.items()}
-                return {"logits": loaded(**named).logits.float().numpy()}
-
-        return session
+    def scrub(self, folder: Path) -> list[str]:
+        """config.json says where the model came from."""
+        path = folder / CONFIG_FILE
+        config = json.loads(path.read_text())
+        removed = [name for name in ("_name_or_path", "name_or_path") if config.pop(name, "")]
+        path.write_text(json.dumps(config, indent=2, sort_keys=True))
+        return [f"{CONFIG_FILE}: {name}" for name in removed]
 
     def stored(self, folder: Path) -> dict[str, StoredWeight]:
         """Names are those of the saved module, whose transformers model is its `inner`."""
         return _stored.weights_of({f"inner.{name}": tensor for name, tensor in _loaded(folder).state_dict().items()})
 
 
+def _session(loaded: Any, inputs_file: bytes, threads: int) -> Session:
+    import torch
+
+    torch.set_num_threads(threads)
+    how = json.loads(inputs_file)
+
+    def session(inputs: Any) -> dict[str, Any]:
+        with torch.no_grad():
+            given = {name: torch.from_numpy(array) for name, array in inputs.items()}
+            if "pixels" in given:
+                given["pixels"] = _fitted(given["pixels"], how)
+            named = {how["names"][name]: _cast(tensor, loaded.dtype) for name, tensor in given.items()}
+            return {"logits": loaded(**named).logits.float().numpy()}
+
+    return session
+
+
 def _loaded(folder: Path) -> Any:
+    made = _architecture((folder / CONFIG_FILE).read_bytes())
+    return made.from_pretrained(folder, local_files_only=True, dtype="auto").eval()
+
+
+def _loaded_from(files: Mapping[str, bytes]) -> Any:
+    from safetensors import torch as safetensors
+
+    made = _architecture(files[CONFIG_FILE])
+    config = made.config_class.from_dict(json.loads(files[CONFIG_FILE]))
+    shards = [safetensors.load(content) for name, content in files.items() if name.endswith(".safetensors")]
+    weights = {name: tensor for shard in shards for name, tensor in shard.items()}
+    return made.from_pretrained(None, config=config, state_dict=weights, dtype=config.dtype).eval()
+
+
+def _architecture(config: bytes) -> Any:
     import transformers
 
-    architecture = json.loads((folder / "config.json").read_text())["architectures"][0]
-    return getattr(transformers, architecture).from_pretrained(folder, local_files_only=True, dtype="auto").eval()
+    return getattr(transformers, json.loads(config)["architectures"][0])
 
 
 def _how(model: Any, names: list[str]) -> dict[str, Any]:

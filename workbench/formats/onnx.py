@@ -76,9 +76,18 @@ sys.exit(gap > card["probe"]["tolerance"])
     def open(self, folder: Path, *, threads: int = 1) -> Session:
         from workbench.formats import _onnx_session
 
-        session = _onnx_session.session(folder / FILE, _onnx_session.options(threads))
-        names = [output.name for output in session.get_outputs()]
-        return lambda inputs: dict(zip(names, session.run(None, dict(inputs))))
+        return _onnx_session.named(folder / FILE, threads)
+
+    def open_from(self, files: Mapping[str, bytes], *, threads: int = 1) -> Session:
+        from workbench.formats import _onnx_session
+
+        beside = {name: content for name, content in files.items() if name.startswith(f"{FILE}.")}
+        return _onnx_session.named(files[FILE], threads, beside)
+
+    def scrub(self, folder: Path) -> list[str]:
+        from workbench.formats import _onnx_graph
+
+        return _onnx_graph.strip(folder / FILE)
 
     def stored(self, folder: Path) -> dict[str, StoredWeight]:
         """A normalisation that the exporter folded into its convolution is part of that one's weight."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from workbench.part import Format, SaveContext, Session
 if TYPE_CHECKING:
     from torch import nn
 
-FILE = "model.xml"  # the numbers lie in model.bin beside it
+FILE, WEIGHTS = "model.xml", "model.bin"
 PRECISIONS = ("float32", "bfloat16", "int8 static", "int4 static")
 
 
@@ -70,12 +71,19 @@ sys.exit(gap > card["probe"]["tolerance"])
         return _openvino_graph.summary(folder / FILE, ctx.quantization)
 
     def open(self, folder: Path, *, threads: int = 1) -> Session:
-        from workbench.formats import _openvino_graph
+        return _session(folder / FILE, folder / WEIGHTS, threads)
 
-        compiled = _openvino_graph.compiled(folder / FILE, threads=threads)
-        return lambda inputs: {"logits": compiled(dict(inputs))["logits"]}
+    def open_from(self, files: Mapping[str, bytes], *, threads: int = 1) -> Session:
+        return _session(files[FILE], files[WEIGHTS], threads)
 
     def stored(self, folder: Path) -> dict[str, StoredWeight]:
         from workbench.formats import _openvino_graph
 
         return _openvino_graph.stored(folder / FILE)
+
+
+def _session(graph: Path | bytes, weights: Path | bytes, threads: int) -> Session:
+    from workbench.formats import _openvino_graph
+
+    compiled = _openvino_graph.compiled(graph, weights, threads=threads)
+    return lambda inputs: {"logits": compiled(dict(inputs))["logits"]}

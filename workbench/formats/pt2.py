@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,24 +70,32 @@ sys.exit(gap > card["probe"]["tolerance"])
         return _stored.of_tensors(program.state_dict, packed=_pt2_archive.packed(folder / FILE), simulated=simulated)
 
     def open(self, folder: Path, *, threads: int = 1) -> Session:
-        import torch
+        names = _export.input_names((folder / "card.json").read_bytes())
+        return _session(str(folder / FILE), names, threads, counts_bits=(folder / KERNEL).exists())
 
-        torch.set_num_threads(threads)
-        if (folder / KERNEL).exists():
-            _xnor_kernel.register()
-        program = torch.export.load(str(folder / FILE)).module()
-        names = _export.input_names(folder)
-
-        def session(inputs: Any) -> dict[str, Any]:
-            with torch.no_grad():
-                return {"logits": program(*(torch.from_numpy(inputs[name]) for name in names)).numpy()}
-
-        return session
+    def open_from(self, files: Mapping[str, bytes], *, threads: int = 1) -> Session:
+        names = _export.input_names(files["card.json"])
+        return _session(io.BytesIO(files[FILE]), names, threads, counts_bits=KERNEL in files)
 
     def stored(self, folder: Path) -> dict[str, StoredWeight]:
         from workbench.formats import _pt2_archive
 
         return _pt2_archive.stored(folder / FILE)
+
+
+def _session(file: Any, names: list[str], threads: int, *, counts_bits: bool) -> Session:
+    import torch
+
+    torch.set_num_threads(threads)
+    if counts_bits:
+        _xnor_kernel.register()
+    program = torch.export.load(file).module()
+
+    def session(inputs: Any) -> dict[str, Any]:
+        with torch.no_grad():
+            return {"logits": program(*(torch.from_numpy(inputs[name]) for name in names)).numpy()}
+
+    return session
 
 
 def _lowered(model: nn.Module, quantization: Mapping[str, Quantization]) -> nn.Module:

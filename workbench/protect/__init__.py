@@ -1,0 +1,1 @@
+"""Signing, encryption, scrubbing and the audit log of saved artifacts: one verb a file."""
