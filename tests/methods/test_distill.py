@@ -263,7 +263,11 @@ def test_what_the_teacher_does_inside_is_learnt_and_nothing_else_remains(weights
         assert not any(module._forward_hooks for module in student.modules())
         matching = both_of(maps(6), student, {"conv2": "conv2"}, splits)
         found.append(
-            float(matching.attention() if "attention" in weights else _best_regression(maps(6), student, splits))
+            float(
+                (
+                    matching.attention() if "attention" in weights else _best_regression(maps(6), student, splits)
+                ).detach()
+            )
         )
     assert found[0] < 0.9 * found[1]
 
