@@ -37,16 +37,23 @@ class Place:
     def kernel(self) -> psutil.Process:
         """Return the process of the one kernel that runs."""
         server = next(
-            process
-            for process in psutil.Process().children(recursive=True)
-            if "jupyterlab" in " ".join(process.cmdline()) and self.lab.token in " ".join(process.cmdline())
+            each
+            for each in psutil.Process().children(recursive=True)
+            if "jupyterlab" in _command(each) and self.lab.token in _command(each)
         )
-        kernels = [each for each in server.children(recursive=True) if "ipykernel_launcher" in " ".join(each.cmdline())]
-        return kernels[-1]
+        return [each for each in server.children(recursive=True) if "ipykernel_launcher" in _command(each)][-1]
 
     def run_all(self) -> None:
         run_cells(self.page)
         assert self.page.evaluate(CELLS_WITH_ERRORS) == []
+
+
+def _command(process: psutil.Process) -> str:
+    """Return its command line; empty for one that has ended meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
 
 
 @contextlib.contextmanager
