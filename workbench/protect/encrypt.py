@@ -44,7 +44,7 @@ def encrypt(folder: Path, target: Path, keys_folder: Path) -> str:
         with (
             (draft / CONTENT).open("xb") as file,
             io.BufferedWriter(_keyset.cipher(written).new_encrypting_stream(file, header).detach(), CHUNK) as stream,
-            tarfile.open(fileobj=stream, mode="w|", bufsize=CHUNK, copybufsize=CHUNK) as archive,
+            tarfile.open(fileobj=stream, mode="w|", bufsize=CHUNK, copybufsize=CHUNK) as archive,  # type: ignore[call-overload]
         ):
             for name in names:
                 _add(archive, folder / name, name)
