@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from workbench.nouns import DataCard, Layer
 from workbench.zoo import _layers, _residual
@@ -44,6 +46,9 @@ OUTPUT, NEW_HEAD = "lm_head", "score"  # of decoders, as a language model and as
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 CLASSES = ("ForImageClassification", "ForSequenceClassification", "ForCausalLM", "LMHeadModel")
 HEADS = ("classifier", "pre_classifier", OUTPUT, NEW_HEAD)
+ATTENTION = re.compile(
+    r"(attention\.self\.(query|key|value)|(attention|self_attn)\.[qkvo]_proj|\.attn\.c_(attn|proj))$"
+)
 
 
 def is_known(checkpoint: Checkpoint) -> bool:
@@ -72,7 +77,18 @@ def layers(
     found = _with_head(found, known, checkpoint, data, role)
     macs = _macs(checkpoint, known, data, seen_size)
     found = [replace(layer, macs=macs(layer)) if layer.kind in ("linear", "conv") else layer for layer in found]
+    width = _head_width(checkpoint.config)
+    found = [replace(layer, head_width=width) if ATTENTION.search(layer.name) else layer for layer in found]
     return tuple(replace(layer, name=f"inner.{layer.name}") for layer in sorted(found, key=_order))
+
+
+def _head_width(config: Mapping[str, Any]) -> int:
+    """Return the numbers of one attention head; 0 for a model without attention."""
+    size, heads = (
+        config.get(name) or config.get(gpt2)
+        for name, gpt2 in (("hidden_size", "n_embd"), ("num_attention_heads", "n_head"))
+    )
+    return int(config.get("head_dim") or (size // heads if size and heads else 0))
 
 
 def _renamed(name: str, known: Known) -> str:
