@@ -35,6 +35,7 @@ def _answer(message: dict[str, Any]) -> None:
                 "state": each.get_state(),
             }
             for each in tuple(library._instances.values())
+            if each.comm is not None
         }
     states, paths, buffers = library._remove_buffers(states)
     comm.send({"method": "update_states", "states": states, "buffer_paths": paths}, buffers=buffers)

@@ -124,7 +124,7 @@ def test_marks_are_seen(two_runs: Store) -> None:
 def test_a_restarted_kernel_takes_up_what_was_picked(tmp_path: Path) -> None:
     pump, session = Pump(), _kept_session.restored(tmp_path, SMALL)
     _kept_session.keep_from_now_on(session, pump)
-    session.steps = [*session.steps, {"use": "int8_static", "per_channel": True, "calibration": "minmax", "num_calibration": None, "skip": []}]  # fmt: skip
+    session.steps = [*session.steps, {"use": "bfloat16", "skip": []}]
     pump.drain()
     again = _kept_session.restored(tmp_path, SMALL)
     assert again.to_json() == session.to_json()
