@@ -1,6 +1,6 @@
 """CPU seconds per GB to sign, verify, encrypt and decrypt an artifact of 256 MB of random weights.
 
-Bars: sign and verify ≥ 0.4 GB, encrypt ≥ 0.3 GB, decrypt in memory ≥ 0.2 GB per CPU second, system time included: on a disk in
+Bars: sign and verify ≥ 0.4 GB, encrypt ≥ 0.3 GB, decrypt in memory ≥ 0.5 GB per CPU second, system time included: on a disk in
 memory most of the cost is making room for the bytes, not the cipher.
 """
 
@@ -18,7 +18,7 @@ from _results import finish, median
 from workbench.protect import audit, encrypt, keys, sign
 
 NUM_FILES, FILE_BYTES, REPEATS, LINES = 4, 64 * 2**20, 3, 500
-BARS = {"sign": 0.4, "verify": 0.4, "encrypt": 0.3, "decrypt in memory": 0.2}  # GB per CPU second
+BARS = {"sign": 0.4, "verify": 0.4, "encrypt": 0.3, "decrypt in memory": 0.5}  # GB per CPU second
 
 
 def cpu_seconds(call: Callable[[], object]) -> float:

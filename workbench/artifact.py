@@ -21,13 +21,8 @@ from workbench.store import write_json
 
 PROBE_EXAMPLES = 4
 ENCRYPTED = "encrypted.json"  # in place of a card: what `workbench.protect.encrypt` writes
-OUR_FILES = (
-    "card.json",
-    "probe.npz",
-    "load.py",
-    "decode.py",
-    "xnor.py",
-)  # programs among them; else it is needed to predict
+# Ours, programs among them; any other file is needed to predict.
+OUR_FILES = ("card.json", "probe.npz", "load.py", "decode.py", "xnor.py")
 
 
 def save(job: Job, card: ModelCard, state: State, splits: Splits, draft: Path) -> Artifact:

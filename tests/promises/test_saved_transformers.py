@@ -47,16 +47,16 @@ PLAIN = {"as it comes", "pruned", "int8 dynamic", "bfloat16", *SHARED}
 WORKS_AT_LEAST = {
     "bert": {*PLAIN, *TRAINED, "narrowed", "int8 static", "int4 awq", "heads"},
     "vit": {*PLAIN, *TRAINED, "narrowed", "int8 static", "int4 awq", "heads"},
-    "resnet": {*PLAIN, "narrowed", "int8 static"},
-    "gpt2": PLAIN,
-    "llama": {*PLAIN, "narrowed"},
+    "resnet": {*PLAIN, *TRAINED, "narrowed", "int8 static"},
+    "gpt2": {*PLAIN, "trained for int8"},
+    "llama": {*PLAIN, "narrowed", "trained for int8"},
 }
-TWO_ARE_ENOUGH = {*TRAINED, "int4 awq", "heads"}  # of an encoder and of pictures
+DEAR = {*TRAINED, "int4 awq", "heads"}  # tried where they work; that others are refused in words is tried with the rest
 TRIED = [
     (family, recipe)
     for family in CHECKPOINTS
     for recipe in RECIPES
-    if recipe not in TWO_ARE_ENOUGH or family in ("bert", "vit")
+    if recipe not in DEAR or recipe in WORKS_AT_LEAST[family]
 ]
 
 

@@ -16,18 +16,9 @@ from workbench.store import Store
 from workbench.study import FASTEST
 
 
-def job_from(
-    file: Path | None,
-    *,
-    model: str | None,
-    data: str | None,
-    steps: Sequence[str] | None,
-    format: str | None,
-    metrics: Sequence[str] | None,
-    seed: int | None,
-) -> Job:
-    """Return the job of a file, or of options; raises InvalidInput with the problems of text and parts together."""
-    record = job_record(file, model=model, data=data, steps=steps, format=format, metrics=metrics, seed=seed)
+def job_from(file: Path | None, **options: Any) -> Job:
+    """Return the job of a file, or of options as in `job_record`; raises InvalidInput with the problems of text and parts together."""
+    record = job_record(file, **options)
     if record.get("format") == FASTEST:
         raise InvalidInput([f"format {FASTEST} is several jobs"], next_move="name one format: workbench parts formats")
     return Job.from_json(record)
