@@ -1,7 +1,8 @@
 """What a reloaded page is told: the state of every widget, at one moment and soon.
 
 ipywidgets (8.1) answers on the kernel's main thread while the pump's thread makes and closes widgets. It reads everything
-twice, ends with "dictionary changed size" when a widget is born meanwhile, and may name a child that it doesn't describe.
+twice, ends with "dictionary changed size" when a widget is born meanwhile or with an AttributeError when one names another
+that was closed, and may name a child that it doesn't describe.
 A page that gets no answer within four seconds asks each widget by itself, and waits for ever for one that was closed.
 """
 
@@ -27,15 +28,21 @@ def _answer(message: dict[str, Any]) -> None:
         _answer_otherwise(message)
         return
     with CHANGES:
-        states = {
-            each.model_id: {
-                "model_name": each._model_name,
-                "model_module": each._model_module,
-                "model_module_version": each._model_module_version,
-                "state": each.get_state(),
-            }
-            for each in tuple(library._instances.values())
-            if each.comm is not None
-        }
+        open_widgets = [each for each in tuple(library._instances.values()) if each.comm is not None]
+        states = {each.model_id: described for each in open_widgets if (described := _described(each))}
     states, paths, buffers = library._remove_buffers(states)
     comm.send({"method": "update_states", "states": states, "buffer_paths": paths}, buffers=buffers)
+
+
+def _described(widget: library.Widget) -> dict[str, Any] | None:
+    """Return what a page needs to make the widget; None when it names one that was closed, so that no page can make it."""
+    try:
+        state = widget.get_state()
+    except AttributeError:
+        return None
+    return {
+        "model_name": widget._model_name,
+        "model_module": widget._model_module,
+        "model_module_version": widget._model_module_version,
+        "state": state,
+    }

@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import small_job
 from widgets import app
 from widgets._closing import close_all, reachable
+from widgets._states import tell_them_at_one_moment
 from widgets.app import TABS, Workbench
 from widgets.chart_host import loader
 from widgets.headless import VARIABLE, is_headless
@@ -23,6 +24,7 @@ from workbench.bench import carry_out
 from workbench.errors import WorkbenchError
 from workbench.store import Store
 
+NAMED = re.compile("IPY_MODEL_([0-9a-f]+)")
 STEPS = [{"use": "train", "epochs": 1}, {"use": "magnitude_prune", "sparsity": 0.5}]
 
 
@@ -108,6 +110,7 @@ def test_an_open_workbench_leaves_torch_alone_and_stays_small(store: Store) -> N
     code = f"""
 import sys, psutil
 from widgets._closing import close_all, reachable
+from widgets._states import tell_them_at_one_moment
 from widgets.app import TABS, Workbench
 from widgets.chart_host import loader
 from widgets.session import Session
@@ -181,8 +184,25 @@ def test_a_reloaded_page_is_told_of_every_widget_at_one_moment(store: Store, mon
         pump.do(come_and_go)
         for _ in range(10):
             ipywidgets.Widget._handle_control_comm_msg({"content": {"data": {"method": "request_states"}}})
-            states = told.pop()["states"]
-            named = set(re.findall("IPY_MODEL_([0-9a-f]+)", json.dumps(states)))
-            assert (known | named) <= states.keys()
+            states, met, ahead = told.pop()["states"], set(), set(known)
+            while ahead:
+                assert ahead <= states.keys()
+                met |= ahead
+                ahead = {name for each in ahead for name in NAMED.findall(json.dumps(states[each]))} - met
     finally:
         opened.workbench.close()
+
+
+def test_a_widget_that_names_a_closed_one_keeps_no_page_from_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    page = SimpleNamespace(send=lambda data, buffers: told.append(data))
+    monkeypatch.setattr(ipywidgets.Widget, "_control_comm", page)
+    tell_them_at_one_moment()
+    child = ipywidgets.HTML("closed too early")
+    parent, other = ipywidgets.VBox([child]), ipywidgets.HTML("x")
+    child.close()
+    try:
+        ipywidgets.Widget._handle_control_comm_msg({"content": {"data": {"method": "request_states"}}})
+        assert other.model_id in told[0]["states"] and parent.model_id not in told[0]["states"]
+    finally:
+        close_all([parent, other])
