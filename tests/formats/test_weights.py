@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.promises._every import FORMATS, STEPS, carried_out_here
+from tests.promises._every import FORMATS, STEPS, carried_out_here, record_of
 from workbench import catalog
 from workbench.artifact import read
 from workbench.describe import model_card
@@ -20,10 +20,11 @@ from workbench.store import Store
 
 PRECISIONS: list[Any] = [None, *(name for name in STEPS if catalog.get("compress", name).precision)]  # type: ignore[attr-defined]
 LENET = {"use": "lenet_5", "channels_1": 8, "channels_2": 16, "hidden": 32}
-MODELS: dict[str, tuple[Any, str]] = {
+TEXT = {"use": "python_source", "length": 32, "num_examples": 200}
+MODELS: dict[str, tuple[Any, Any]] = {
     "lenet": (LENET, "digits"),
     "vit": ({"use": "vit", "layers": 1, "width": 32}, "digits"),
-    "text": ({"use": "tiny_lm", "layers": 1, "width": 32}, "python_source"),
+    "text": ({"use": "tiny_lm", "layers": 1, "width": 32}, TEXT),
 }
 
 
@@ -63,9 +64,9 @@ def half_a_step(weight: np.ndarray, per_channel: bool) -> np.ndarray:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_prunable_layer_is_found_and_is_the_modules(
-    model: str, precision: str | None, format_name: str, shared_store: Store
+    model: str, precision: str | None, format_name: str, tmp_path: Path, shared_store: Store
 ) -> None:
-    job = job_of(model, format_name, *([{"use": precision}] if precision else []))
+    job = job_of(model, format_name, *([record_of("compress", precision, tmp_path)] if precision else []))
     card = model_card(job)
     if job.why_not(card):
         return
@@ -148,9 +149,9 @@ def test_a_skipped_layer_between_int8_ones_runs_in_float32(shared_store: Store, 
 @pytest.mark.parametrize("precision", [None, "int8_static", "int8_dynamic"])
 @pytest.mark.parametrize("model", ["lenet", "vit", "text"])
 def test_the_runtime_tells_the_time_of_every_prunable_layer(
-    model: str, precision: str | None, shared_store: Store
+    model: str, precision: str | None, tmp_path: Path, shared_store: Store
 ) -> None:
-    job = job_of(model, "onnx", *([{"use": precision}] if precision else []))
+    job = job_of(model, "onnx", *([record_of("compress", precision, tmp_path)] if precision else []))
     card = model_card(job)
     if job.why_not(card):
         return

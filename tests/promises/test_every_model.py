@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.promises._every import FORMATS, MODELS, carried_out_here, record_of
+from tests.promises._every import FORMATS, MODELS, carried_out_here
+from tests.promises._every import record_of as sample_of
 from tests.promises._stranger import open_as_a_stranger
 from workbench import catalog
 from workbench.artifact import in_memory, read
@@ -17,6 +19,7 @@ from workbench.part import Data, Model
 from workbench.protect.load import gap_to_recorded
 from workbench.store import Store
 
+record_of = cache(sample_of)  # a saved sample is made once, so that runs of it share what they trained
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
@@ -34,9 +37,14 @@ def job_for(name: str, folder: Path, *steps: Any, format_name: str = "onnx") -> 
     raise AssertionError(f"no data set for {name}")
 
 
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("samples")
+
+
 @every_model
-def test_its_card_agrees_with_the_module(name: str, tmp_path: Path) -> None:
-    job = job_for(name, tmp_path)
+def test_its_card_agrees_with_the_module(name: str, samples: Path) -> None:
+    job = job_for(name, samples)
     card, module = model_card(job), job.model.build(job.data.card())
     assert sum(parameter.numel() for parameter in module.parameters()) == card.num_params
     modules = dict(module.named_modules())
@@ -50,9 +58,9 @@ def test_its_card_agrees_with_the_module(name: str, tmp_path: Path) -> None:
 @every_model
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_its_artifact_opens_for_a_stranger_and_from_memory(
-    name: str, format_name: str, tmp_path: Path, shared_store: Store
+    name: str, format_name: str, samples: Path, shared_store: Store
 ) -> None:
-    job = job_for(name, tmp_path, format_name=format_name)
+    job = job_for(name, samples, format_name=format_name)
     if reasons := job.why_not(model_card(job)):
         assert all(len(reason) > 8 for reason in reasons)
         return
@@ -67,10 +75,10 @@ def test_its_artifact_opens_for_a_stranger_and_from_memory(
 
 
 @every_model
-def test_int8_lies_in_the_file(name: str, tmp_path: Path, shared_store: Store) -> None:
+def test_int8_lies_in_the_file(name: str, samples: Path, shared_store: Store) -> None:
     """Really int8 is what is stored, not what is said."""
     for step in ("int8_dynamic", "int8_static"):
-        job = job_for(name, tmp_path, {"use": step})
+        job = job_for(name, samples, {"use": step})
         if reasons := job.why_not(model_card(job)):
             assert all(len(reason) > 8 for reason in reasons)
             continue

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from workbench.data import _library_text, _splits
 from workbench.errors import InvalidInput
@@ -28,6 +29,10 @@ class PythonSource(Data):
         4000, help="At most this many sequences in all four parts", unit="sequences", ge=100, le=200_000
     )
     seed: int = param(0, help="Seed of the split and of the choice of sequences", ge=0, le=2**31 - 1)
+
+    @classmethod
+    def sample(cls, folder: Path) -> dict[str, Any]:
+        return {"length": 32, "num_examples": 200}
 
     def card(self) -> DataCard:
         groups, labels = self._groups(), self._labels()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from workbench.data import _splits
 from workbench.nouns import DataCard, Examples, Splits, TensorSpec
 from workbench.params import param
@@ -22,6 +25,10 @@ class Shapes(Data):
     num_examples: int = param(4000, help="Images in all four parts together", unit="images", ge=500, le=100_000)
     noise: float = param(0.08, help="Standard deviation of the noise on each pixel (pixels lie in [0, 1])", ge=0, le=1)
     seed: int = param(0, help="Seed of the drawing and of the split", ge=0, le=2**31 - 1)
+
+    @classmethod
+    def sample(cls, folder: Path) -> dict[str, Any]:
+        return {"size": 16, "num_examples": 500}
 
     def card(self) -> DataCard:
         return DataCard(

@@ -10,6 +10,8 @@ from workbench.part import Model
 from workbench.zoo import _layers, _residual
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
 STAGES = {  # residual blocks in each stage; a basic block has two convolutions, a bottleneck (depth 50) three
@@ -34,6 +36,10 @@ class Resnet(Model):
         ge=4,
         le=128,
     )
+
+    @classmethod
+    def sample(cls, folder: Path) -> dict[str, Any]:
+        return {"depth": 8}
 
     def why_not(self, data: DataCard) -> list[str]:
         return _layers.not_images(self, data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.nouns import DataCard, Layer, ModelCard, TensorSpec
 from workbench.params import param
@@ -10,6 +10,8 @@ from workbench.part import Model
 from workbench.zoo import _layers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
 
@@ -31,6 +33,10 @@ class TinyLm(Model):
     vocabulary: int = param(
         256, help="Tokens of a text to classify; a language model takes the data's", ge=2, le=1_000_000
     )
+
+    @classmethod
+    def sample(cls, folder: Path) -> dict[str, Any]:
+        return {"layers": 1, "width": 32, "ffn": 64}
 
     def why_not(self, data: DataCard) -> list[str]:
         reasons = super().why_not(data)

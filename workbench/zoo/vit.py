@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.nouns import DataCard, Layer, ModelCard
 from workbench.params import param
@@ -11,6 +11,8 @@ from workbench.part import Model
 from workbench.zoo import _layers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
 
@@ -28,6 +30,10 @@ class Vit(Model):
     patch: int | None = param(
         None, help="Height and width of a patch; none = by the picture's size", unit="pixels", ge=1, le=64
     )
+
+    @classmethod
+    def sample(cls, folder: Path) -> dict[str, Any]:
+        return {"layers": 1, "width": 32}
 
     def why_not(self, data: DataCard) -> list[str]:
         reasons = _layers.not_images(self, data)
