@@ -23,7 +23,7 @@ MODELS: dict[str, Any] = {
     "vit": ({"use": "vit", "layers": 1, "width": 48}, "digits", {"use": "train", "epochs": 1}),
     "text": (
         {"use": "tiny_lm", "layers": 1, "width": 48},
-        "python_source",
+        {"use": "python_source", "length": 32, "num_examples": 200},
         {"use": "magnitude_prune", "sparsity": 0.1},
     ),
 }

@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_deleting": GROUND,
     "_lock": GROUND,
     "_made": GROUND,
+    "_torchlib": set(),
     "store": GROUND | {"_deleting"},
     "machine": GROUND,
     "recorder": GROUND,
@@ -37,9 +38,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zoo": FAMILY | COUNTED,
     "data": FAMILY,
     "compress": FAMILY | COUNTED | {"train", "machine"},  # machine: the blocks that its kernels work in
-    "formats": FAMILY,
+    "formats": FAMILY | {"_torchlib"},
     "measure": FAMILY | {"compare"},  # intervals
-    "launch": FAMILY | {"machine"},  # what warms up stands aside while others measure
+    "launch": FAMILY | {"machine", "_torchlib"},  # what warms up stands aside while others measure
     "marks": GROUND | {"store"},
     "_removable": GROUND | {"_deleting", "store", "marks"},
     "tidy": GROUND | {"_deleting", "store", "marks", "_removable", "wording"},

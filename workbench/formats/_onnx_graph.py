@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench import _torchlib
 from workbench.errors import WorkbenchError
 from workbench.formats import _export, _onnx_packed, _onnx_signs, _onnx_weights, _stored
 from workbench.nouns import Quantization
@@ -27,6 +28,7 @@ def write(model: nn.Module, example: Mapping[str, np.ndarray], path: Path, *, fo
     """
     import torch
 
+    _torchlib.read_once()
     program = _export.export(model, example)
     with _export.hushed(), contextlib.redirect_stdout(io.StringIO()):
         try:

@@ -12,6 +12,8 @@ import os
 import warnings
 from collections.abc import Callable
 
+from workbench import _torchlib
+
 LOG = logging.getLogger(__name__)
 
 THIRD_PARTY = (
@@ -67,6 +69,7 @@ def _one_export() -> None:
     """Export once, to a program and to ONNX in memory: opens no session, and the exporters' tables get filled."""
     import torch
 
+    _torchlib.read_once()
     torch.hub.tqdm.monitor_interval = 0  # type: ignore[attr-defined]  # a progress bar's watcher would be a thread
     model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8, 2))
     example = (torch.ones(2, 1, 4, 4),)
