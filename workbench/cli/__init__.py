@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli import _batch, _layers, _lifecycle, _protect, _queue, _results, _search, _track
+from workbench.cli import _batch, _layers, _lifecycle, _plan, _protect, _queue, _results, _search, _track
 from workbench.cli._options import (
     HERE,
     Data,
@@ -157,6 +157,9 @@ for _command in (_results.table, _results.show, _layers.layers, _results.compare
     app.command()(_command)
 app.command()(_search.search)
 app.command()(_search.reach)
+app.command()(_plan.inspect)
+app.command()(_plan.plan)
+app.command()(_plan.hardware)
 app.command()(_queue.queue)
 app.command()(_track.track)
 app.add_typer(_batch.batch, name="batch")
