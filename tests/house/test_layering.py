@@ -16,6 +16,7 @@ FAMILIES = {"zoo", "data", "compress", "formats", "measure", "launch"}
 GROUND = {"errors", "params", "nouns"}
 FAMILY = GROUND | {"part", "reference"}
 COUNTED = {"counting"}  # one way to count operations
+MARKED = {"projection"}  # one way to put a mark into weights and to find it
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "params": {"errors"},
@@ -34,9 +35,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "machine": GROUND,
     "recorder": GROUND,
     "counting": set(),
+    "projection": GROUND,
     "zoo": FAMILY | COUNTED,
     "data": FAMILY,
-    "compress": FAMILY | COUNTED | {"train", "machine"},  # machine: the blocks that its kernels work in
+    "compress": FAMILY | COUNTED | MARKED | {"train", "machine"},  # machine: the blocks that its kernels work in
     "formats": FAMILY,
     "measure": FAMILY | {"compare"},  # intervals
     "launch": FAMILY | {"machine"},  # what warms up stands aside while others measure
@@ -59,7 +61,7 @@ MAY_IMPORT |= {
     "batch": GROUND
     | {"_lock", "_made", "_where", "store", "recorder", "machine", "launch", "compare", "charts", "report", "wording"},
     "lab": GROUND,
-    "protect": GROUND | {"part", "catalog", "artifact", "store", "_lock"},
+    "protect": GROUND | MARKED | {"part", "catalog", "artifact", "store", "_lock"},
     "ceilings": GROUND | {"machine"},
     "part_text": GROUND | {"catalog", "part"},
     "copy_as": GROUND | {"batch", "part", "part_text", "job", "study", "lab"},
@@ -74,6 +76,7 @@ MAY_IMPORT |= {
     "search": BENCH
     | {"_lock", "ceilings", "compare", "copy_as", "diagnose", "estimate", "queue", "report", "study", "table"},
     "cli": BENCH
+    | MARKED
     | {
         "search",
         "batch",

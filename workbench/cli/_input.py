@@ -94,3 +94,11 @@ def find_run(store: Store, wanted: str) -> Run:
     raise InvalidInput(
         [f"no run {wanted!r} in {store.root}{did_you_mean(wanted, runs)}"], next_move="workbench table lists the runs"
     )
+
+
+def artifact_folder(what: str, store: Path) -> Path:
+    """Return the artifact's folder of what was named: that folder itself, or a run."""
+    named = Path(what)
+    if named.is_dir():
+        return named / "artifact" if (named / "run.json").is_file() else named
+    return Path(find_run(Store(store), what).folder) / "artifact"

@@ -6,7 +6,7 @@ import copy
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from workbench.formats import _export, _stored, _xnor_kernel
 from workbench.nouns import ModelCard, Quantization, StoredWeight
@@ -30,6 +30,7 @@ class Pt2(Format):
     source = "torch.export, PyTorch 2"
     runtime = ("torch", "numpy")
     tolerance = 1e-3
+    is_program = True
 
     load_script = '''"""Open this model with torch alone and compare it with its recorded output."""
 import json, pathlib, runpy, sys
@@ -76,6 +77,11 @@ sys.exit(gap > card["probe"]["tolerance"])
     def open_from(self, files: Mapping[str, bytes], *, threads: int = 1) -> Session:
         names = _export.input_names(files["card.json"])
         return _session(io.BytesIO(files[FILE]), names, threads, counts_bits=KERNEL in files)
+
+    def unsafe(self, files: Mapping[str, IO[bytes]]) -> list[str]:
+        from workbench.formats import _pt2_gate
+
+        return _pt2_gate.problems(files[FILE]) if FILE in files else []
 
     def stored(self, folder: Path) -> dict[str, StoredWeight]:
         from workbench.formats import _pt2_archive

@@ -1,4 +1,4 @@
-"""What happens before a protected artifact is used: its signature is verified, then it is decrypted in memory."""
+"""What happens before a protected artifact is used: its signature is verified, it is decrypted in memory, its format is looked at."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from workbench import artifact
 from workbench.errors import ArtifactError
 from workbench.nouns import Artifact
-from workbench.protect import encrypt, sign
+from workbench.protect import encrypt, gate, sign
 
 
 def load(
@@ -18,9 +18,12 @@ def load(
     An encrypted one has its files in memory only. Raises ArtifactError for anything that isn't as it was protected.
     """
     signer = sign.verify(folder, keys_folder, signature=signature) if must_be_signed else ""
-    if not encrypt.is_encrypted(folder):
-        return artifact.read(folder), signer
-    return artifact.in_memory(folder, encrypt.decrypted(folder, keys_folder)), signer
+    if encrypt.is_encrypted(folder):
+        found = artifact.in_memory(folder, encrypt.decrypted(folder, keys_folder))
+    else:
+        found = artifact.read(folder)
+    gate.check(found, is_signed=bool(signer))
+    return found, signer
 
 
 def gap_to_recorded(loaded: Artifact) -> float:
