@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli import _batch, _layers, _lifecycle, _protect, _queue, _results, _search, _track
+from workbench.cli import _batch, _layers, _lifecycle, _package, _protect, _queue, _results, _search, _track
 from workbench.cli._options import (
     HERE,
     Data,
@@ -165,6 +165,7 @@ app.command("tag", context_settings={"ignore_unknown_options": True})(_lifecycle
 for _change in (_lifecycle.note, _lifecycle.pin, _lifecycle.unpin, _lifecycle.delete, _lifecycle.gc, _lifecycle.export):
     app.command()(_change)
 app.command("import")(_lifecycle.take_in)
+app.command()(_package.package)
 
 
 @app.command()
