@@ -77,7 +77,7 @@ def sign(
     """
     from workbench.protect import sign as signing
 
-    folder = _folder(what, store)
+    folder = folder_of(what, store)
     with _audited(log, keys, "sign", folder) as told:
         told["by"], path = signing.sign(folder, keys, signature=signature)
     _say(f"signed with key {told['by']}: {path}", json, artifact=folder, signature=path, key=told["by"])
@@ -94,7 +94,7 @@ def verify(
     """
     from workbench.protect import sign as signing
 
-    folder = _folder(what, store)
+    folder = folder_of(what, store)
     with _audited(log, keys, "verify", folder) as told:
         told["by"] = signing.verify(folder, keys, signature=signature)
     _say(f"unchanged since it was signed with key {told['by']}: {folder}", json, artifact=folder, key=told["by"])
@@ -110,7 +110,7 @@ def encrypt(what: What, to: To, keys: Keys, log: AuditLog = None, store: Store =
     from workbench.protect import encrypt as encrypting
 
     with _audited(log, keys, "encrypt", to) as told:
-        told["by"] = encrypting.encrypt(_folder(what, store), to, keys)
+        told["by"] = encrypting.encrypt(folder_of(what, store), to, keys)
     _say(f"encrypted with key {told['by']}: {to}", json, artifact=to, key=told["by"])
 
 
@@ -123,7 +123,7 @@ def decrypt(what: What, to: To, keys: Keys, log: AuditLog = None, store: Store =
     """
     from workbench.protect import encrypt as encrypting
 
-    folder = _folder(what, store)
+    folder = folder_of(what, store)
     with _audited(log, keys, "decrypt", folder) as told:
         told["by"] = encrypting.decrypt(folder, to, keys)
     _say(f"decrypted with key {told['by']}: {to}", json, artifact=to, key=told["by"])
@@ -142,7 +142,7 @@ def open_artifact(
     """
     from workbench.protect import load
 
-    folder = _folder(what, store)
+    folder = folder_of(what, store)
     with _audited(log, keys, "open", folder) as told:
         loaded, told["by"] = load.load(folder, keys, signature=signature, must_be_signed=not unsigned)
         gap = load.gap_to_recorded(loaded)
@@ -166,7 +166,7 @@ def scrub(
     from workbench.cli._text import say_json
     from workbench.protect import scrub as scrubbing
 
-    done = scrubbing.scrub(_folder(what, store), to, words=tuple(word or ()))
+    done = scrubbing.scrub(folder_of(what, store), to, words=tuple(word or ()))
     if json:
         say_json({"artifact": to, "removed": done.removed, "left": done.left})
     else:
@@ -222,7 +222,7 @@ def _audited(log: Path | None, keys: Path, event: str, folder: Path) -> Iterator
         writer.append(event, **told)
 
 
-def _folder(what: str, store: Path) -> Path:
+def folder_of(what: str, store: Path) -> Path:
     """Return the artifact's folder of what was named: that folder itself, or a run."""
     from workbench.cli._input import find_run
     from workbench.store import Store as RunStore
