@@ -77,7 +77,7 @@ ATTACKS = {
         lambda path: rewritten(path, lambda _, content: content, {"model/data/aotinductor/model/a.so": b"\x7fELF"}),
         "a.so",
     ),
-    "no zip": (lambda path: path.write_bytes(pickle.dumps(Runs())), "is a pickle"),
+    "no zip": (lambda path: path.write_bytes(pickle.dumps(Runs())), "holds one"),
 }  # fmt: skip
 
 
@@ -129,7 +129,5 @@ def test_other_formats_need_no_signature_and_hold_no_pickle(onnx_folder: Path, t
     card = json.loads((folder / "card.json").read_text())
     card["files"] = artifact.described(folder)
     (folder / "card.json").write_text(json.dumps(card))
-    with pytest.raises(
-        ArtifactError, match="weights.bin is a pickle; more.pth is a pickle|more.pth is a pickle; weights.bin"
-    ):
+    with pytest.raises(ArtifactError, match="more.pth is a pickle, or holds one; weights.bin is a pickle"):
         gate.check(artifact.read(folder), is_signed=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import zipfile
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -15,7 +16,8 @@ from workbench.errors import ArtifactError
 from workbench.nouns import Artifact
 from workbench.part import Format
 
-PICKLED = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
+PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".dill")
+TORCH_WEIGHTS = "pytorch_model"  # a pickle that ends in .bin
 PICKLE_BEGINS = tuple(bytes([0x80, version]) for version in range(2, 6))
 
 
@@ -30,7 +32,7 @@ def check(found: Artifact, *, is_signed: bool) -> None:
         files = {
             name: stack.enter_context(_opened(found, name)) for name in found.card["files"] if _is_there(found, name)
         }
-        problems += [f"{name} is a pickle" for name, file in files.items() if _is_pickle(name, file)]
+        problems += [f"{name} is a pickle, or holds one" for name, file in files.items() if _is_pickle(name, file)]
         problems += made.unsafe(files)
     if problems:
         raise ArtifactError(
@@ -49,6 +51,26 @@ def _opened(found: Artifact, name: str) -> IO[bytes]:
 
 
 def _is_pickle(name: str, file: IO[bytes]) -> bool:
+    """Say whether a file is a pickle by name or content, or a zip that holds one where torch.export and NumPy put none."""
+    path = PurePosixPath(name)
     begins = file.read(2)
     file.seek(0)
-    return begins in PICKLE_BEGINS or PurePosixPath(name).suffix in PICKLED
+    if (
+        path.suffix in PICKLES
+        or (path.suffix == ".bin" and path.name.startswith(TORCH_WEIGHTS))
+        or begins in PICKLE_BEGINS
+    ):
+        return True
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        found = any(_is_pickled_member(archive, member) for member in archive.namelist())
+    file.seek(0)
+    return found
+
+
+def _is_pickled_member(archive: zipfile.ZipFile, member: str) -> bool:
+    with archive.open(member) as file:
+        begins = file.read(256)
+    is_of_objects = member.endswith(".npy") and b"'descr': '|O'" in begins
+    return member.endswith((".pkl", ".pickle")) or begins.startswith(PICKLE_BEGINS) or is_of_objects

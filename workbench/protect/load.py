@@ -7,6 +7,7 @@ from pathlib import Path
 from workbench import artifact
 from workbench.errors import ArtifactError
 from workbench.nouns import Artifact
+from workbench.part import Session
 from workbench.protect import encrypt, gate, sign
 
 
@@ -26,7 +27,10 @@ def load(
     return found, signer
 
 
-def gap_to_recorded(loaded: Artifact) -> float:
+def gap_to_recorded(
+    loaded: Artifact,
+    session: Session | None = None,  # None = opened here
+) -> float:
     """Return how far the opened artifact's output is from the one recorded in it; raises above its tolerance."""
     import io
 
@@ -34,7 +38,7 @@ def gap_to_recorded(loaded: Artifact) -> float:
 
     content = loaded.files["probe.npz"] if loaded.files else (Path(loaded.folder) / "probe.npz").read_bytes()
     probe = np.load(io.BytesIO(content))
-    session = artifact.open_session(loaded)
+    session = session or artifact.open_session(loaded)
     names = [each["name"] for each in loaded.card["inputs"]]
     output = next(iter(session({name: probe[f"input_{name}"] for name in names}).values()))
     gap = artifact.largest_gap(output, probe["output"])
