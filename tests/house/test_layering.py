@@ -64,6 +64,7 @@ MAY_IMPORT |= {
     "protect": GROUND | MARKED | {"part", "catalog", "artifact", "store", "_lock"},
     "package": GROUND | {"artifact", "job", "marks", "measure", "protect", "store", "wording"},
     "serve": GROUND | {"part", "artifact", "store", "protect", "_lock"},
+    "load": GROUND | {"store"},  # speaks the protocol alone: knows no server and no artifact
     "ceilings": GROUND | {"machine"},
     "part_text": GROUND | {"catalog", "part"},
     "copy_as": GROUND | {"batch", "part", "part_text", "job", "study", "lab"},
@@ -93,7 +94,9 @@ MAY_IMPORT |= {
         "table",
         "together",
         "diagnose",
+        "charts",
         "exchange",
+        "load",
         "marks",
         "package",
         "protect",

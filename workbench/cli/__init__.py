@@ -12,7 +12,19 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli import _batch, _layers, _lifecycle, _package, _protect, _queue, _results, _search, _serve, _track
+from workbench.cli import (
+    _batch,
+    _layers,
+    _lifecycle,
+    _load,
+    _package,
+    _protect,
+    _queue,
+    _results,
+    _search,
+    _serve,
+    _track,
+)
 from workbench.cli._options import (
     HERE,
     Data,
@@ -169,6 +181,7 @@ for _change in (_lifecycle.note, _lifecycle.pin, _lifecycle.unpin, _lifecycle.de
     app.command()(_change)
 app.command("import")(_lifecycle.take_in)
 app.command()(_package.package)
+app.command()(_load.load)
 
 
 @app.command()
