@@ -10,7 +10,7 @@ import importlib.util
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol
 
 from workbench.nouns import Artifact, DataCard, Examples, Measurement, ModelCard, Quantization, Splits, StoredWeight
 from workbench.params import Params
@@ -208,6 +208,7 @@ class Format(Part):
     runtime: ClassVar[tuple[str, ...]] = ()  # distributions that opening needs, nothing else
     tolerance: ClassVar[float] = 1e-3  # largest gap, relative to the largest output, that load.py accepts
     load_script: ClassVar[str] = ""  # text of load.py: the runtime's own library only
+    is_program: ClassVar[bool] = False  # opening its files can run what they say: only signed ones of others are opened
 
     def why_not(self, card: ModelCard) -> list[str]:
         return []
@@ -223,6 +224,10 @@ class Format(Part):
     def open_from(self, files: Mapping[str, bytes], *, threads: int = 1) -> Session:
         """Open the same from content in memory, by its path in the folder, and write nothing anywhere."""
         raise NotImplementedError
+
+    def unsafe(self, files: Mapping[str, IO[bytes]]) -> list[str]:
+        """Return what the files of an artifact, by name, could do besides computing; empty when nothing."""
+        return []
 
     def scrub(self, folder: Path) -> list[str]:
         """Remove from the files, in place, what no runtime reads; returns what was removed, in words."""

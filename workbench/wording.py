@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from workbench.nouns import Measurement
 
 MINUS = "−"
@@ -60,3 +62,13 @@ def timing_text(measured: Measurement) -> str:
     told += [f"{how['restarts']} processes"] if how.get("restarts") else []
     alone = {True: "alone", False: "not alone"}.get(how.get("measured_alone"), "alone or not: not recorded")  # type: ignore[arg-type]
     return ", ".join([*told, alone])
+
+
+def table_line(cells: Iterable[str]) -> str:
+    """Return one line of a table in markdown, whose cells can hold any text."""
+    return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _cell(text: str) -> str:
+    """Return text that ends no cell and no line."""
+    return " ".join(text.replace("|", "\\|").split())

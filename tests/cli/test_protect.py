@@ -60,3 +60,19 @@ def test_a_scrub_says_what_is_gone_and_fails_when_a_word_is_left(
         "left"
     ]
     assert left == ["card.json: 'image-classification'"]
+
+
+def test_a_run_is_marked_and_the_mark_is_found(
+    shared_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_STORE", str(shared_store.root))
+    run = carry_out(small_job(metrics=[{"use": "membership"}]), shared_store)
+    assert run.get("membership_auc") is not None and run.get("membership_found").n == 598  # type: ignore[union-attr]
+    made = read("protect", "watermark", "keygen", tmp_path / "keys")
+    asked = ("--key", made["key"], "--owner", "us", "--bits", "32")
+    marked = read("protect", "watermark", "embed", run.run_id, *asked)
+    assert [step["use"] for step in marked["job"]["steps"]] == ["train", "watermark"]
+    found = read("protect", "watermark", "detect", marked["run_id"], *asked)
+    assert found["is_there"] and found["num_right"] == 32 and made["id"] in made["key"]
+    shown = call("protect", "watermark", "detect", run.run_id, *asked, code=1).stdout
+    assert "no mark found" in shown

@@ -16,6 +16,7 @@ FAMILIES = {"zoo", "data", "compress", "formats", "measure", "launch"}
 GROUND = {"errors", "params", "nouns"}
 FAMILY = GROUND | {"part", "reference"}
 COUNTED = {"counting"}  # one way to count operations
+MARKED = {"projection"}  # one way to put a mark into weights and to find it
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "params": {"errors"},
@@ -35,10 +36,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "machine": GROUND,
     "recorder": GROUND,
     "counting": set(),
+    "projection": GROUND,
     "zoo": FAMILY | COUNTED,
     "data": FAMILY,
-    "compress": FAMILY | COUNTED | {"train", "machine"},  # machine: the blocks that its kernels work in
     "formats": FAMILY | {"_torchlib"},
+    "compress": FAMILY | COUNTED | MARKED | {"train", "machine"},  # machine: the blocks that its kernels work in
     "measure": FAMILY | {"compare"},  # intervals
     "launch": FAMILY | {"machine", "_torchlib"},  # what warms up stands aside while others measure
     "marks": GROUND | {"store"},
@@ -60,7 +62,10 @@ MAY_IMPORT |= {
     "batch": GROUND
     | {"_lock", "_made", "_where", "store", "recorder", "machine", "launch", "compare", "charts", "report", "wording"},
     "lab": GROUND,
-    "protect": GROUND | {"part", "catalog", "artifact", "store", "_lock"},
+    "protect": GROUND | MARKED | {"part", "catalog", "artifact", "store", "_lock"},
+    "package": GROUND | {"artifact", "job", "marks", "measure", "protect", "store", "wording"},
+    "serve": GROUND | {"part", "artifact", "store", "protect", "_lock"},
+    "load": GROUND | {"store"},  # speaks the protocol alone: knows no server and no artifact
     "ceilings": GROUND | {"machine"},
     "plan": GROUND | {"ceilings"},
     "part_text": GROUND | {"catalog", "part"},
@@ -76,6 +81,7 @@ MAY_IMPORT |= {
     "search": BENCH
     | {"_lock", "ceilings", "compare", "copy_as", "diagnose", "estimate", "queue", "report", "study", "table"},
     "cli": BENCH
+    | MARKED
     | {
         "search",
         "batch",
@@ -91,9 +97,13 @@ MAY_IMPORT |= {
         "table",
         "together",
         "diagnose",
+        "charts",
         "exchange",
+        "load",
         "marks",
+        "package",
         "protect",
+        "serve",
         "tidy",
         "track",
         "wording",

@@ -12,7 +12,20 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.cli import _batch, _layers, _lifecycle, _plan, _protect, _queue, _results, _search, _track
+from workbench.cli import (
+    _batch,
+    _layers,
+    _lifecycle,
+    _load,
+    _package,
+    _plan,
+    _protect,
+    _queue,
+    _results,
+    _search,
+    _serve,
+    _track,
+)
 from workbench.cli._options import (
     HERE,
     Data,
@@ -164,10 +177,15 @@ app.command()(_queue.queue)
 app.command()(_track.track)
 app.add_typer(_batch.batch, name="batch")
 app.add_typer(_protect.protect, name="protect")
+app.add_typer(_serve.repository, name="repository")
+app.add_typer(_serve.apikeys, name="apikeys")
+app.command("serve")(_serve.serve)
 app.command("tag", context_settings={"ignore_unknown_options": True})(_lifecycle.tag)  # -NAME is no option
 for _change in (_lifecycle.note, _lifecycle.pin, _lifecycle.unpin, _lifecycle.delete, _lifecycle.gc, _lifecycle.export):
     app.command()(_change)
 app.command("import")(_lifecycle.take_in)
+app.command()(_package.package)
+app.command()(_load.load)
 
 
 @app.command()

@@ -40,7 +40,7 @@ def job_record(
     if file is not None:
         if given:
             raise InvalidInput([f"{file} is a whole job: leave out {', '.join(given)}, or the file"])
-        read = _read_json(file)
+        read = read_json(file)
         return read if isinstance(read, dict) else Job.from_json(read).to_json()
     problems: list[str] = []
     record: dict[str, Any] = {"seed": seed or 0}
@@ -69,7 +69,7 @@ def _part(family: str, text: str, place: str, problems: list[str]) -> dict[str, 
         return None
 
 
-def _read_json(file: Path) -> Any:
+def read_json(file: Path) -> Any:
     try:
         return json.loads(file.read_text())
     except OSError as error:
@@ -94,3 +94,11 @@ def find_run(store: Store, wanted: str) -> Run:
     raise InvalidInput(
         [f"no run {wanted!r} in {store.root}{did_you_mean(wanted, runs)}"], next_move="workbench table lists the runs"
     )
+
+
+def artifact_folder(what: str, store: Path) -> Path:
+    """Return the artifact's folder of what was named: that folder itself, or a run."""
+    named = Path(what)
+    if named.is_dir():
+        return named / "artifact" if (named / "run.json").is_file() else named
+    return Path(find_run(Store(store), what).folder) / "artifact"

@@ -12,7 +12,9 @@ from workbench.cli._options import HERE, Json, Store, exit_unless
 from workbench.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from workbench import exchange
     from workbench.marks import Marks
+    from workbench.store import Store as RunStore
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run id, or its beginning")]
 Runs = Annotated[list[str], typer.Argument(metavar="RUN…", help="Run ids, or their beginnings")]
@@ -154,26 +156,41 @@ def export(
 
 
 def take_in(
-    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="What `workbench export` wrote")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="What `workbench export` wrote, or a package's measure.py (RESULT.json)"),
+    ],
     store: Store = HERE,
     json: Json = False,
 ) -> None:
     """Add the runs of a file that this store doesn't have; all of them, or none when anything is wrong.
 
+    RESULT.json of a package's measure.py becomes a run with that device's times, beside the run that was packaged.
+
     \b
     --json: {"schema", "added": [run ids], "already_there": [run ids]}
     """
-    from workbench import exchange
     from workbench.cli._text import say_json
     from workbench.store import Store as RunStore
 
-    found = exchange.import_runs(RunStore(store), file)
+    found = _taken_in(RunStore(store), file)
     if json:
         say_json({"added": found.added, "already_there": found.already_there})
         return
     typer.echo(f"added {', '.join(found.added) or 'nothing'}")
     if found.already_there:
         typer.echo(f"here already: {', '.join(found.already_there)}")
+
+
+def _taken_in(store: RunStore, file: Path) -> exchange.Imported:
+    from workbench import exchange
+    from workbench.package import device
+
+    if not (file.is_file() and device.is_result(file)):
+        return exchange.import_runs(store, file)
+    before = {run.run_id for run in store.runs()}
+    run_id = device.take_in(store, file).run_id
+    return exchange.Imported((), (run_id,)) if run_id in before else exchange.Imported((run_id,), ())
 
 
 def _found(wanted: list[str], store: Path) -> tuple[Any, list[str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli._options import HERE, Json, Store, exit_unless
+from workbench.cli._watermark import watermark
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ AuditLog = Annotated[Path | None, typer.Option("--audit", metavar="LOG", help="A
 
 protect = typer.Typer(
     no_args_is_help=True,
-    help="Sign, encrypt and scrub saved artifacts. Whoever runs the process that opens one can read its key and weights.",
+    help="Sign, encrypt, scrub and mark saved artifacts. Whoever runs the process that opens one can read its key and weights.",
     rich_markup_mode=None,
 )
 audit = typer.Typer(no_args_is_help=True, help="Check an audit log.", rich_markup_mode=None)
 protect.add_typer(audit, name="audit")
+protect.add_typer(watermark, name="watermark")
 
 
 @protect.command()
@@ -75,9 +77,10 @@ def sign(
     \b
     --json: {"schema", "artifact", "signature", "key"}
     """
+    from workbench.cli._input import artifact_folder
     from workbench.protect import sign as signing
 
-    folder = _folder(what, store)
+    folder = artifact_folder(what, store)
     with _audited(log, keys, "sign", folder) as told:
         told["by"], path = signing.sign(folder, keys, signature=signature)
     _say(f"signed with key {told['by']}: {path}", json, artifact=folder, signature=path, key=told["by"])
@@ -92,9 +95,10 @@ def verify(
     \b
     --json: {"schema", "artifact", "key"}
     """
+    from workbench.cli._input import artifact_folder
     from workbench.protect import sign as signing
 
-    folder = _folder(what, store)
+    folder = artifact_folder(what, store)
     with _audited(log, keys, "verify", folder) as told:
         told["by"] = signing.verify(folder, keys, signature=signature)
     _say(f"unchanged since it was signed with key {told['by']}: {folder}", json, artifact=folder, key=told["by"])
@@ -107,10 +111,11 @@ def encrypt(what: What, to: To, keys: Keys, log: AuditLog = None, store: Store =
     \b
     --json: {"schema", "artifact", "key"}
     """
+    from workbench.cli._input import artifact_folder
     from workbench.protect import encrypt as encrypting
 
     with _audited(log, keys, "encrypt", to) as told:
-        told["by"] = encrypting.encrypt(_folder(what, store), to, keys)
+        told["by"] = encrypting.encrypt(artifact_folder(what, store), to, keys)
     _say(f"encrypted with key {told['by']}: {to}", json, artifact=to, key=told["by"])
 
 
@@ -121,9 +126,10 @@ def decrypt(what: What, to: To, keys: Keys, log: AuditLog = None, store: Store =
     \b
     --json: {"schema", "artifact", "key"}
     """
+    from workbench.cli._input import artifact_folder
     from workbench.protect import encrypt as encrypting
 
-    folder = _folder(what, store)
+    folder = artifact_folder(what, store)
     with _audited(log, keys, "decrypt", folder) as told:
         told["by"] = encrypting.decrypt(folder, to, keys)
     _say(f"decrypted with key {told['by']}: {to}", json, artifact=to, key=told["by"])
@@ -140,9 +146,10 @@ def open_artifact(
     \b
     --json: {"schema", "artifact", "key": of the signature or "", "gap": to the recorded output}
     """
+    from workbench.cli._input import artifact_folder
     from workbench.protect import load
 
-    folder = _folder(what, store)
+    folder = artifact_folder(what, store)
     with _audited(log, keys, "open", folder) as told:
         loaded, told["by"] = load.load(folder, keys, signature=signature, must_be_signed=not unsigned)
         gap = load.gap_to_recorded(loaded)
@@ -163,10 +170,11 @@ def scrub(
     \b
     --json: {"schema", "artifact", "removed": [what], "left": [file: word]}
     """
+    from workbench.cli._input import artifact_folder
     from workbench.cli._text import say_json
     from workbench.protect import scrub as scrubbing
 
-    done = scrubbing.scrub(_folder(what, store), to, words=tuple(word or ()))
+    done = scrubbing.scrub(artifact_folder(what, store), to, words=tuple(word or ()))
     if json:
         say_json({"artifact": to, "removed": done.removed, "left": done.left})
     else:
@@ -220,17 +228,6 @@ def _audited(log: Path | None, keys: Path, event: str, folder: Path) -> Iterator
         raise
     if writer:
         writer.append(event, **told)
-
-
-def _folder(what: str, store: Path) -> Path:
-    """Return the artifact's folder of what was named: that folder itself, or a run."""
-    from workbench.cli._input import find_run
-    from workbench.store import Store as RunStore
-
-    named = Path(what)
-    if named.is_dir():
-        return named / "artifact" if (named / "run.json").is_file() else named
-    return Path(find_run(RunStore(store), what).folder) / "artifact"
 
 
 def _say_keys(found: list[Key], json: bool) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from workbench.compare import _samples
+from workbench.compare._auc import auc_interval
 from workbench.compare._budgets import Budgets, Choice, Drop
 from workbench.compare._choosing import choose, reported_test
 from workbench.compare._differences import ClassChange, Difference, Flip, differences, flips, labels_of, per_class
@@ -43,7 +44,8 @@ from workbench.nouns import Run
 
 __all__ = [
     "MEASURED_TOGETHER", "Budgets", "Choice", "ClassChange", "Comparison", "Difference", "Drop", "Fastest", "Flip", "Front",
-    "LatencyComparison", "Median", "NonInferiority", "PairedAccuracy", "PairedPerplexity", "Ratio", "Rival", "choose",
+    "LatencyComparison", "Median", "NonInferiority", "PairedAccuracy", "PairedPerplexity", "Ratio", "Rival", "auc_interval",
+    "choose",
     "compare_runs", "examples_needed", "fastest", "median_interval", "non_inferior", "paired_accuracy", "paired_perplexity", "pareto",
     "ratio_interval", "reported_test", "wilson",
 ]  # fmt: skip

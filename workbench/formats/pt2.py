@@ -6,9 +6,10 @@ import copy
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from workbench.formats import _export, _stored, _xnor_kernel
+from workbench.formats._loading import COMPARES_ITSELF
 from workbench.nouns import ModelCard, Quantization, StoredWeight
 from workbench.part import Format, SaveContext, Session
 
@@ -30,23 +31,34 @@ class Pt2(Format):
     source = "torch.export, PyTorch 2"
     runtime = ("torch", "numpy")
     tolerance = 1e-3
+    is_program = True
 
-    load_script = '''"""Open this model with torch alone and compare it with its recorded output."""
+    load_script = (
+        '''"""Open this model with torch alone; run as a program, compare it with its recorded output."""
 import json, pathlib, runpy, sys
 import numpy, torch
 
 here = pathlib.Path(__file__).resolve().parent
 card = json.loads((here / "card.json").read_text())
-probe = numpy.load(here / "probe.npz")
+names = [each["name"] for each in card["inputs"]]
 if (here / "xnor.py").exists():
     kernels = runpy.run_path(str(here / "xnor.py"))["register"]()
-model = torch.export.load(str(here / "model.pt2")).module()
-with torch.no_grad():
-    output = model(*(torch.from_numpy(probe["input_" + each["name"]]) for each in card["inputs"])).numpy()
-gap = float(abs(output - probe["output"]).max() / max(1.0, abs(probe["output"]).max()))
-print(f"{card['title']}: output {output.shape}, gap to the recorded output {gap:.2e}")
-sys.exit(gap > card["probe"]["tolerance"])
+
+
+def open_model(threads=0):
+    """Return a function of input arrays by name that gives the output array; 0 threads = as many as torch takes."""
+    if threads:
+        torch.set_num_threads(threads)
+    model = torch.export.load(str(here / "model.pt2")).module()
+
+    def answer(inputs):
+        with torch.no_grad():
+            return model(*(torch.from_numpy(inputs[name]) for name in names)).numpy()
+
+    return answer
 '''
+        + COMPARES_ITSELF
+    )
 
     def why_not(self, card: ModelCard) -> list[str]:
         if card.precision in ("int8 dynamic", "int8 static", "int4 static"):
@@ -76,6 +88,11 @@ sys.exit(gap > card["probe"]["tolerance"])
     def open_from(self, files: Mapping[str, bytes], *, threads: int = 1) -> Session:
         names = _export.input_names(files["card.json"])
         return _session(io.BytesIO(files[FILE]), names, threads, counts_bits=KERNEL in files)
+
+    def unsafe(self, files: Mapping[str, IO[bytes]]) -> list[str]:
+        from workbench.formats import _pt2_gate
+
+        return _pt2_gate.problems(files[FILE]) if FILE in files else []
 
     def stored(self, folder: Path) -> dict[str, StoredWeight]:
         from workbench.formats import _pt2_archive

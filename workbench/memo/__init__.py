@@ -14,8 +14,8 @@ from workbench import table, wording
 from workbench.compare import Budgets, Choice, Comparison
 from workbench.errors import InvalidInput
 from workbench.memo._comparison import comparison, name_of
-from workbench.memo._markdown import line
 from workbench.nouns import Measurement, Run
+from workbench.wording import table_line
 
 HEADS = ("run", "model", "recipe", "format", "size", "validation", "test", "p50", "against parent")
 TESTED_FOR_NOBODY_ELSE = "–"
@@ -101,7 +101,15 @@ def _measured(runs: Sequence[Run], choice: Choice) -> str:
         "trained in the same format, timed alternately; below 1 is faster.",
         *_how_timed(runs),
     ]
-    return "\n".join([line(HEADS), line(["---"] * len(HEADS)), *map(line, rows), "", *(f"- {note}" for note in notes)])
+    return "\n".join(
+        [
+            table_line(HEADS),
+            table_line(["---"] * len(HEADS)),
+            *map(table_line, rows),
+            "",
+            *(f"- {note}" for note in notes),
+        ]
+    )
 
 
 def _row(run: Run, *, tested: bool) -> list[str]:

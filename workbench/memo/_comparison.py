@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from workbench import table, wording
 from workbench.compare import Choice, Comparison, Difference
-from workbench.memo._markdown import line
 from workbench.nouns import Run
+from workbench.wording import table_line
 
 HEADS = ("quantity", "a", "b", "b is")
 
@@ -23,7 +23,9 @@ def comparison(compared: Comparison, by_id: Mapping[str, Run], choice: Choice) -
         f"- {side}: `{run_id}`{name_of(by_id.get(run_id))}" for side, run_id in (("a", compared.a), ("b", compared.b))
     ]
     facts = [f"- {fact}" for fact in (*told, _latency(compared))]
-    return "\n".join([*named, "", line(HEADS), line(["---"] * len(HEADS)), *map(line, rows), "", *facts])
+    return "\n".join(
+        [*named, "", table_line(HEADS), table_line(["---"] * len(HEADS)), *map(table_line, rows), "", *facts]
+    )
 
 
 def name_of(run: Run | None) -> str:

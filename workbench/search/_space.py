@@ -13,6 +13,7 @@ from workbench import catalog
 from workbench.diagnose import apply_level
 from workbench.job import Job
 from workbench.nouns import ModelCard, Run
+from workbench.params import describe
 from workbench.part import Step
 from workbench.search._levels import Levels, levels_of
 
@@ -70,7 +71,7 @@ def space_of(
         assert issubclass(part, Step)
         if recovers(part) or (only and part.name() not in only):
             continue
-        if reason := _never(base, card, part, usable):
+        if reason := _without_default(part) or _never(base, card, part, usable):
             left_out[part.name()] = reason
         else:
             (precisions if part.precision else changes)[part.name()] = dict(part.searched)
@@ -143,6 +144,12 @@ def _recoveries(base: Job) -> dict[str, tuple[Record, ...]]:
         if all(records):
             found[part.name()] = records  # type: ignore[assignment]
     return found
+
+
+def _without_default(part: type[Step]) -> str:
+    """Return which values a search would have to make up; empty when there are none."""
+    required = [spec.name for spec in describe(part) if spec.required]
+    return f"{', '.join(required)} has no default" if required else ""
 
 
 def _never(base: Job, card: ModelCard, part: type[Step], formats: Sequence[str]) -> str:

@@ -1,0 +1,52 @@
+"""The small files of a package: requirements, client, request, and the programs that are copied as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from workbench.measure import _timing
+from workbench.nouns import Artifact, Run
+
+HERE = Path(__file__).parent
+EXAMPLES = 1  # in the request
+V2_DTYPES = {"float32": "FP32", "int64": "INT64", "int32": "INT32"}
+
+
+def model_name(run: Run) -> str:
+    """Return how a server calls the run's model: the beginning of its id."""
+    return run.job_id.rpartition("-")[0].replace("-", "_") or "model"
+
+
+def requirements(saved: Artifact) -> str:
+    """Return the format's own libraries, pinned; a local build (`+cpu`) has no name on an index."""
+    return "".join(f"{name}=={version.partition('+')[0]}\n" for name, version in saved.card["needs"].items())
+
+
+def measure_script() -> str:
+    return (HERE / "measure.py").read_text()
+
+
+def timing_script() -> str:
+    return Path(_timing.__file__).read_text()
+
+
+def client_script(name: str) -> str:
+    return (HERE / "client.py").read_text().replace('"MODEL"', f'"{name}"')
+
+
+def example(saved: Artifact) -> str:
+    """Return a request of the open inference protocol (V2) with a recorded input."""
+    import numpy as np
+
+    inputs: list[dict[str, Any]] = []
+    with np.load(Path(saved.folder) / "probe.npz") as probe:
+        for each in saved.card["inputs"]:
+            array = probe[f"input_{each['name']}"][:EXAMPLES]
+            datatype = V2_DTYPES[str(array.dtype)]
+            inputs.append(
+                {"name": each["name"], "shape": list(array.shape), "datatype": datatype, "data": array.ravel().tolist()}
+            )
+    return orjson.dumps({"inputs": inputs}).decode() + "\n"

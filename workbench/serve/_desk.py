@@ -1,0 +1,81 @@
+"""What both ports share: the models, who may do what, what is counted and what is written down."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from workbench.serve._metrics import Metrics
+from workbench.serve._policy import ADMIN, Policy
+from workbench.serve._trail import Trail
+from workbench.serve.api_keys import ApiKey
+from workbench.serve.models import Models
+from workbench.serve.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Limits:
+    max_bytes: int = 32 << 20  # of one request, decompressed
+    receive_seconds: float = 20.0  # from a request's first byte to its last
+    max_connections: int = 2000  # on REST
+    stop_seconds: float = 20.0  # what is under way may take this long after SIGTERM
+
+
+@dataclass
+class Visit:
+    """One request as it is counted and written down."""
+
+    port: str  # rest | grpc
+    action: str
+    peer: str
+    key: ApiKey | None = None
+    model: str = ""
+    version: str = ""
+    begun: float = field(default_factory=time.perf_counter)
+
+
+@dataclass(frozen=True)
+class Desk:
+    models: Models
+    policy: Policy
+    metrics: Metrics
+    limits: Limits
+    trail: Trail | None  # None = no audit log
+
+    def begun(self, port: str, action: str, peer: str) -> Visit:
+        self.metrics.change_under_way(port, 1)
+        return Visit(port, action, peer)
+
+    def admit(self, visit: Visit, authorization: str, scope: str) -> None:
+        """Raise Refusal unless the key may do this."""
+        visit.key = self.policy.admit(authorization, scope)
+
+    async def ended(self, visit: Visit, status: str, scope: str) -> None:
+        """Count a request; write down predictions, what administers, and who was turned away."""
+        self.metrics.change_under_way(visit.port, -1)
+        self.metrics.count(visit.model, visit.version, visit.port, status)
+        if visit.action == "infer" and visit.model:
+            self.metrics.took(visit.model, visit.port, time.perf_counter() - visit.begun)
+        if self.trail is None:
+            return
+        key_id = visit.key.id if visit.key else ""
+        if visit.action == "infer" and visit.key:
+            self.trail.predicted(key_id, visit.peer, visit.model, visit.version, status)
+        elif scope == ADMIN or (scope and not visit.key):
+            facts = {"by": key_id, "peer": visit.peer, "model": visit.model, "status": status, "port": visit.port}
+            await self.trail.write(visit.action, **facts)
+
+    async def infer(self, visit: Visit, name: str, version: str, decode: Any) -> tuple[Any, Any, dict[str, Any]]:
+        """Return the model that answered, the request that `decode(signature)` made, and the outputs."""
+        served = self.models.get(name, version)
+        visit.model, visit.version = served.name, str(served.version)
+        request = decode(served.signature)
+        outputs = await self.models.infer(served, request.inputs, request.wanted)
+        return served, request, outputs
+
+
+def no_more(models: Models) -> None:
+    """Raise Refusal while the server stops."""
+    if not models.is_ready:
+        raise Refusal("stopping", "the server is stopping")

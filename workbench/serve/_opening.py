@@ -1,0 +1,78 @@
+"""From a folder to a model that answers: signature, decryption in memory, gate, hashes, session, one known answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench import artifact
+from workbench.errors import ArtifactError
+from workbench.nouns import Artifact
+from workbench.part import Session
+from workbench.protect import encrypt, gate, load
+from workbench.serve import _config, _gate, _signature, repository
+from workbench.serve._batcher import Batcher
+from workbench.serve._statistics import Statistics
+from workbench.serve.repository import Found
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whose artifacts are opened."""
+
+    keys: Path | None = None  # folder of `workbench protect keygen`; None = unsigned, unencrypted ones
+    must_be_signed: bool = True  # with keys
+
+
+@dataclass(frozen=True)
+class Served:
+    """One version of a model, opened and warm."""
+
+    name: str
+    version: int
+    folder: Path
+    card: Mapping[str, Any]
+    config: Any  # Triton's ModelConfig
+    signature: _signature.Signature
+    statistics: Statistics
+    batcher: Batcher
+    session: Session
+    signer: str  # id of the key that signed it; "" = nobody was asked for
+    is_encrypted: bool
+
+
+def opened(found: Found, version: int, *, trust: Trust, threads: int) -> Served:
+    """Open one version; raises ArtifactError with why it won't be served."""
+    folder = found.versions[version]
+    saved, signer = _read(folder, trust)
+    config = repository.config_of(found, saved.card)
+    session = artifact.open_session(saved, threads=threads)
+    load.gap_to_recorded(saved, session)  # warms it, too
+    may_be_any = _config.parameter(config, _config.NON_FINITE) == "allow"
+    signature = _signature.of(saved.card, max_batch=config.max_batch_size, finite_only=not may_be_any)
+    statistics = Statistics()
+    batcher = Batcher(session, signature, statistics, together=config.HasField("dynamic_batching"))
+    return Served(
+        found.name, version, folder, saved.card, config, signature, statistics, batcher, session, signer,
+        encrypt.is_encrypted(folder),
+    )  # fmt: skip
+
+
+def _read(folder: Path, trust: Trust) -> tuple[Artifact, str]:
+    """Return an artifact whose content is in memory: what was checked is what is opened."""
+    signer = ""
+    if trust.keys is not None:
+        saved, signer = load.load(folder, trust.keys, must_be_signed=trust.must_be_signed)
+    elif encrypt.is_encrypted(folder):
+        raise ArtifactError(f"{folder} is encrypted", next_move="name the folder of its keys: --protect KEYS")
+    if trust.keys is None or saved.files is None:
+        files = _gate.read(folder)
+        saved = artifact.in_memory(folder, files)
+    gate.check(saved, is_signed=bool(signer) or trust.keys is None)  # without keys whoever starts the server vouches
+    if unknown := sorted(set(saved.files or ()) - set(saved.card["files"]) - {"card.json"}):
+        raise ArtifactError(
+            f"{folder} holds files that its card does not name: {', '.join(unknown)}", next_move="remove them"
+        )
+    return saved, signer

@@ -1,0 +1,46 @@
+"""Writes the audit log without making requests wait: predictions are gathered for a second, everything else is a line at once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from workbench.protect.audit import Audit
+
+GATHER_SECONDS = 1.0
+GATHER_MOST = 1000  # predictions in one line
+
+
+class Trail:
+    """An audit line holds up to a second's predictions, one entry each; a killed server loses the last second's."""
+
+    def __init__(self, log: Path, keys: Path) -> None:
+        self._audit = Audit(log, keys)
+        self._gathered: list[tuple[str, str, str, str, str]] = []
+        self._writing = asyncio.Lock()
+
+    async def write(self, event: str, **fields: Any) -> None:
+        """Add one line, after the predictions that came before it."""
+        async with self._writing:
+            await self._flush()
+            await asyncio.to_thread(self._audit.append, event, **fields)
+
+    def predicted(self, key_id: str, peer: str, model: str, version: str, status: str) -> None:
+        self._gathered.append((key_id, peer, model, version, status))
+
+    async def keep_flushing(self) -> None:
+        """Run until cancelled."""
+        while True:
+            await asyncio.sleep(GATHER_SECONDS)
+            async with self._writing:
+                await self._flush()
+
+    async def close(self) -> None:
+        async with self._writing:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        while self._gathered:
+            some, self._gathered = self._gathered[:GATHER_MOST], self._gathered[GATHER_MOST:]
+            await asyncio.to_thread(self._audit.append, "predict", fields="key peer model version status", entries=some)
