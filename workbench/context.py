@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from workbench.train import Spread
+
 PREDICT_BATCH = 128
 
 
@@ -34,6 +36,9 @@ class StepContext:
     quantization: dict[str, Quantization] = field(default_factory=dict)
     controls: dict[str, Any] = field(default_factory=dict)
     device: str = "cpu"
+    spread: Callable[[Path], Spread] | None = None  # None = this process trains alone
+    checkpoints: Path = Path()  # of trainings that are spread
+    _num_trained: int = 0
 
     def say(self, text: str = "", **progress: Any) -> None:
         self.recorder.say(text, **progress)
@@ -44,7 +49,10 @@ class StepContext:
     def train(self, model: nn.Module, **options: Any) -> dict[str, float]:
         from workbench.train import fit
 
-        return fit(model, options.pop("examples", self.data.train), seed=self.seed, say=self.say, **options)
+        self._num_trained += 1
+        spread = self.spread(self.checkpoints / str(self._num_trained)) if self.spread else None
+        examples = options.pop("examples", self.data.train)
+        return fit(model, examples, seed=self.seed, say=self.say, spread=spread, **options)
 
     def weights(self, model: nn.Module) -> list[tuple[str, Tensor]]:
         from workbench.train import prunable
