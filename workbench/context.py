@@ -36,8 +36,8 @@ class StepContext:
     quantization: dict[str, Quantization] = field(default_factory=dict)
     controls: dict[str, Any] = field(default_factory=dict)
     device: str = "cpu"
-    spread: Callable[[Path], Spread] | None = None  # None = this process trains alone
-    checkpoints: Path = Path()  # of trainings that are spread
+    spread: Callable[[Path], Spread] | None = None  # over the processes of the job; None = this one trains alone
+    checkpoints: Path | None = None  # of trainings that haven't ended; None = a step that keeps none
     _num_trained: int = 0
 
     def say(self, text: str = "", **progress: Any) -> None:
@@ -47,10 +47,11 @@ class StepContext:
         return self.recorder.cancelled()
 
     def train(self, model: nn.Module, **options: Any) -> dict[str, float]:
-        from workbench.train import fit
+        from workbench.train import Spread, fit
 
         self._num_trained += 1
-        spread = self.spread(self.checkpoints / str(self._num_trained)) if self.spread else None
+        folder = self.checkpoints / str(self._num_trained) if self.checkpoints else None
+        spread = self.spread(folder) if self.spread and folder else Spread(folder)
         examples = options.pop("examples", self.data.train)
         return fit(model, examples, seed=self.seed, say=self.say, spread=spread, **options)
 

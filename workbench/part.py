@@ -328,6 +328,11 @@ class Launcher(Part):
         """How many processes join in one job; those of a launcher that says 1 can't be spread over."""
         return 1
 
+    @property
+    def updates_between_checkpoints(self) -> int:
+        """How often what a training needs to go on is written; 0 = never."""
+        return 0
+
     def submit(self, draft: Path, store: Path) -> Any:
         """Start a worker on `draft` (which holds job.json); returns a handle with `poll()`, `wait()`, `cancel()`."""
         raise NotImplementedError
@@ -342,10 +347,11 @@ class Layout(Part):
         """Return reasons against training this model so, with `batch_size` examples in an update of all processes."""
         raise NotImplementedError
 
-    def spread(self, folder: Path) -> Spread:
+    def spread(self, folder: Path, *, every: int) -> Spread:
         """Return what the training loop asks; torch.distributed is initialised by then, with every process in it.
 
-        Checkpoints of a training that hasn't ended go to `folder`, whatever layout it goes on under.
+        Checkpoints of a training that hasn't ended are in `folder`, whatever layout it began under; one is written `every`
+        so many updates.
         """
         raise NotImplementedError
 

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
@@ -55,6 +56,12 @@ class Spread:
     model: nn.Module
     modules: list[nn.Module]  # what this process trains, parameters named as in `model`
 
+    def __init__(self, folder: Path | None = None, every: int = 0) -> None:
+        """Go on from the newest checkpoint in `folder` (None: there is none), and write one `every` so many updates (0: none)."""
+        self.folder, self.every = folder, every
+        self._say: Callable[..., None] = lambda *args, **named: None
+        self._writer: Any = None  # of checkpoints; None = none was written yet
+
     def place(self, model: nn.Module, *, seed: int, mixed_precision: bool) -> None:
         """Take a model over for training, in place."""
         self.model, self.modules, self.mixed_precision = model, [model], mixed_precision
@@ -85,17 +92,48 @@ class Spread:
 
     def resume(self, optimizers: list[Any]) -> tuple[int, float]:
         """Take up what an interrupted training left; returns (updates done, sum of losses in their epoch)."""
-        return 0, 0.0
+        if self.folder is None or not self.same(self.folder.is_dir()):
+            return 0, 0.0
+        from workbench import _checkpoints
+
+        found = self.same(_checkpoints.newest(self.folder))
+        if found is None:
+            return 0, 0.0
+        done, sum_loss = _checkpoints.load(found, self.modules, optimizers)
+        self._say(f"going on after update {done}")
+        return done, sum_loss
 
     def keep(self, optimizers: list[Any], *, done: int, sum_loss: float) -> None:
-        """Called after each update: what `resume` needs may be written."""
+        """Called after each update: what `resume` needs is written now and then."""
+        if self.folder is None or not self.every or done % self.every:
+            return
+        from workbench import _checkpoints
+
+        self._writer = self._writer or _checkpoints.Writer(self.folder, self._say)
+        self._writer.save(self.modules, optimizers, done=done, sum_loss=sum_loss)
+
+    def same(self, value: Any) -> Any:
+        """Return a value that all processes shall have alike."""
+        return value
 
     def talk(self, say: Callable[..., None]) -> Callable[..., None]:
         """Return the `say` of the loop; several processes stop together, so theirs is not where a cancelled one stops."""
+        self._say = say
         return say
 
+    def close(self) -> None:
+        """Finish the checkpoint that is being written: called however the training ends."""
+        if self._writer is not None:
+            self._writer.wait()
+
+    def end(self) -> None:
+        """Bring the trained weights back into `model`, whole, on every process, and forget the checkpoints."""
+        self.collect()
+        if self._writer is not None:
+            self._writer.clear()
+
     def collect(self) -> None:
-        """Bring the trained weights back into `model`, whole, on every process."""
+        """Bring the trained weights back into `model`: here they are in it already."""
 
 
 def fit(
@@ -139,35 +177,40 @@ def fit(
     objective = loss or _cross_entropy(label_smoothing)
     rules = [_optimizer(module, optimizer, learning_rate, weight_decay) for module in spread.modules]
     total = epochs * math.ceil(len(examples) / batch_size)
-    done_before, sum_before = spread.resume(rules)
     rate = _schedule(schedule, total)
-    frozen = [pair for module in spread.modules for pair in pruned_positions(module)] if keep_zeros else []
-    for module in spread.modules:
-        module.train()
     done, mean = 0, 0.0
-    for _epoch in range(epochs):
-        sum_loss = 0.0
-        for index in torch.randperm(len(examples), generator=order).split(batch_size):
-            batch = _augmented(whole.rows(index), augment, order)
-            done += 1
-            if done > done_before:
-                for rule in rules:
-                    for group in rule.param_groups:
-                        group["lr"] = learning_rate * rate(done - 1)
+    with contextlib.closing(spread):
+        done_before, sum_before = spread.resume(rules)
+        frozen = [pair for module in spread.modules for pair in pruned_positions(module)] if keep_zeros else []
+        for module in spread.modules:
+            module.train()
+        for _epoch in range(epochs):
+            sum_loss = 0.0
+            for index in torch.randperm(len(examples), generator=order).split(batch_size):
+                batch = _augmented(whole.rows(index), augment, order)
+                done += 1
+                if done <= done_before:
+                    sum_loss = sum_before
+                    continue
+                _set_rates(rules, learning_rate * rate(done - 1))
                 value = _update(spread, rules, objective, batch, clip=clip, at=f"update {done - 1} of {total}")
                 sum_loss += value * len(index)
                 for weight, zero in frozen:
-                    weight.data.masked_fill_(zero, 0.0)
+                    weight.masked_fill_(zero, 0.0)
                 if on_batch:
                     on_batch(model, done)
                 spread.keep(rules, done=done, sum_loss=sum_loss)
                 say("training", done=done, total=total, unit="batches", values={"loss": value})
-            elif done == done_before:
-                sum_loss = sum_before
-        mean = sum_loss / len(examples)
-    spread.collect()
+            mean = sum_loss / len(examples)
+        spread.end()
     model.eval()
     return {"loss": mean}
+
+
+def _set_rates(rules: list[Any], learning_rate: float) -> None:
+    for rule in rules:
+        for group in rule.param_groups:
+            group["lr"] = learning_rate
 
 
 def _update(spread: Spread, rules: list[Any], objective: Loss, batch: Batch, *, clip: float, at: str) -> float:
@@ -200,8 +243,9 @@ def prunable(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def pruned_positions(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
     """List (weight, boolean mask of its exact zeros) for prunable layers that have any."""
-    weights: list[Any] = [module.weight for _, module in prunable(model)]
-    pairs = [(weight, weight.detach() == 0) for weight in weights]
+    weights: list[Any] = [module.weight.data for _, module in prunable(model)]
+    weights = [weight.to_local() if hasattr(weight, "to_local") else weight for weight in weights]  # of a split one
+    pairs = [(weight, weight == 0) for weight in weights]
     return [(weight, zero) for weight, zero in pairs if bool(zero.any())]
 
 

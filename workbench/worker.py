@@ -28,6 +28,8 @@ from workbench.store import Store
 if TYPE_CHECKING:
     from torch import nn
 
+    from workbench.train import Spread
+
 
 def follow_through(draft: Path, store: Store, said: Recorder, quiet: Quiet, team: Ranks) -> None:
     """Take part in every step of the job in `draft` that is spread over processes; the leader does the rest."""
@@ -224,17 +226,21 @@ class States:
         """Run one step on a state that this call owns."""
         import torch
 
-        layout = self.job.layout
+        step = self.job.steps[index]
         ctx = StepContext(
             self.splits, self.job.data.card(), self.seeds[index + 1], self.said,
             load_model=self._load, build_model=self._build,
             quantization=state.quantization, controls=state.controls,
-            spread=layout.spread if layout and self.team.size > 1 and self.job.steps[index].spreads else None,
-            checkpoints=self._checkpoints(index),
+            spread=self._spread if self.team.size > 1 and self._is_spread(step) else None,
+            checkpoints=self._checkpoints(index) if step.spreads else None,
         )  # fmt: skip
         torch.manual_seed(self.seeds[index + 1])
         model = self.job.steps[index].run(state.model, ctx)
         return prefix.State(model.eval(), ctx.quantization, ctx.controls)
+
+    def _spread(self, folder: Path) -> Spread:
+        assert self.job.layout is not None
+        return self.job.layout.spread(folder, every=self.job.launcher.updates_between_checkpoints)
 
     def _checkpoints(self, index: int) -> Path:
         """Return where an unfinished step leaves what it can go on from, under this layout or another."""

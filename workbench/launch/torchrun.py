@@ -19,10 +19,17 @@ class Torchrun(Launcher):
     nproc: int = param(2, help="Processes that join in the job", unit="processes", ge=1, le=1024)
     threads: int = param(1, help="Threads for computing of each process", unit="threads", ge=1, le=1024)
     restarts: int = param(3, help="How often a process may die before the job does", unit="times", ge=0, le=100)
+    checkpoint_every: int = param(
+        100, help="How often a training writes what it needs to go on; 0 = never", unit="updates", ge=0, le=1_000_000
+    )
 
     @property
     def num_processes(self) -> int:
         return self.nproc
+
+    @property
+    def updates_between_checkpoints(self) -> int:
+        return self.checkpoint_every
 
     def submit(self, draft: Path, store: Path) -> Worker:
         wanted = _order.order(draft, store, self.threads)

@@ -21,29 +21,26 @@ class Plan:
     columns: tuple[str, ...]
     rows: tuple[str, ...]
     norms: tuple[str, ...]
-    attention: str  # the projection whose outputs are the heads that are fewest: keys, where heads share them
 
 
 LLAMA = Plan(
     columns=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "mlp.gate_proj", "mlp.up_proj"),
     rows=("self_attn.o_proj", "mlp.down_proj"),
     norms=("input_layernorm", "post_attention_layernorm"),
-    attention="self_attn.k_proj",
 )
 VIT = Plan(
     columns=("attention.q_proj", "attention.k_proj", "attention.v_proj", "mlp.fc1"),
     rows=("attention.o_proj", "mlp.fc2"),
     norms=("layernorm_before", "layernorm_after"),
-    attention="attention.k_proj",
 )
 BERT = Plan(
     columns=("attention.self.query", "attention.self.key", "attention.self.value", "intermediate.dense"),
     rows=("attention.output.dense", "output.dense"),
-    norms=("attention.output.LayerNorm", "output.LayerNorm"),
-    attention="attention.self.key",
+    norms=(),  # they come after the sum, so tokens can't stay split between blocks
 )
 PLANS = (LLAMA, VIT, BERT)
-CUTTABLE = {"inner.model.layers", "inner.vit.layers", "inner.bert.encoder.layer", "inner.transformer.h"}
+DECODERS = ("inner.model.layers", "inner.transformer.h")
+CUTTABLE = (*DECODERS, "inner.vit.layers", "inner.bert.encoder.layer")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ class Extents:
     stages_per_process: int = 1
     microbatches: int = 1
     recompute: bool = False
-    checkpoint_every: int = 0
 
     @property
     def data(self) -> int:
@@ -46,6 +45,8 @@ class Extents:
         """Return every reason against training this model so."""
         reasons = self._why_not_extents(num_processes) + self._why_not_batch(batch_size)
         blocks = _blocks.of(card)
+        if self.recompute and (blocks is None or not blocks.is_cuttable):
+            reasons.append(f"recompute needs blocks that are known ({_blocks.KNOWN})")
         if self.tensor > 1:
             reasons += self._why_not_tensor(card, blocks)
         if self.pipeline > 1:
@@ -88,6 +89,10 @@ class Extents:
             if size % self.tensor
         ]
         length = blocks.num_tokens(card)
+        if self.sequence_parallel and not blocks.plan.norms:
+            reasons.append(
+                "sequence_parallel needs normalisation before attention and feed-forward, here it comes after"
+            )
         if self.sequence_parallel and (length is None or length % self.tensor):
             told = (
                 "their number isn't known" if length is None else f"{length} tokens can't be split {self.tensor} ways"
@@ -99,6 +104,8 @@ class Extents:
         if blocks is None or not blocks.is_cuttable:
             return [f"how to cut {card.name} into stages isn't known ({_blocks.KNOWN}): use data_parallel or sharded"]
         reasons = []
+        if card.task == "text-classification" and blocks.start in _blocks.DECODERS:
+            reasons.append("it answers at the last token that isn't padding, and the last stage doesn't get the tokens")
         if blocks.is_tied(card):
             reasons.append("the first and the last layer share one weight, and they would lie in different stages")
         if blocks.num < self.num_stages:

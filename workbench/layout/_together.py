@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from workbench.errors import Cancelled
+from workbench.layout._batch_norm import Rows
 from workbench.layout._extents import Extents
 from workbench.train import IGNORED_TARGET, Batch, Loss, Spread
 
@@ -23,8 +24,9 @@ class Together(Spread):
     also where it doesn't split evenly. Random numbers follow seed, update and rows: the same for processes with the same rows.
     """
 
-    def __init__(self, extents: Extents, folder: Path) -> None:
-        self.extents, self.folder = extents, folder
+    def __init__(self, extents: Extents, folder: Path, every: int) -> None:
+        super().__init__(folder, every)
+        self.extents, self.rows = extents, Rows()
         self.wrapped: Any = None  # what is asked for answers
         self._wants_to_stop, self._num_updates, self._seed = False, 0, 0
 
@@ -40,11 +42,17 @@ class Together(Spread):
     def place(self, model: nn.Module, *, seed: int, mixed_precision: bool) -> None:
         super().place(model, seed=seed, mixed_precision=mixed_precision)
         self._seed = seed
-        self.wrapped = self.placed(model.to(self.device))
+        self.wrapped = self.placed(model)
 
     def placed(self, model: nn.Module) -> nn.Module:
         """Return what answers for the model; sets `modules` where that isn't the model itself."""
         raise NotImplementedError
+
+    def recomputing(self, model: Any) -> Any:
+        """Return the model, told to keep no activations of its blocks where that was asked for (transformers' own switch)."""
+        if self.extents.recompute:
+            model.inner.gradient_checkpointing_enable({"use_reentrant": False})
+        return model
 
     def talk(self, say: Callable[..., None]) -> Callable[..., None]:
         def told(*args: Any, **named: Any) -> None:
@@ -53,7 +61,16 @@ class Together(Spread):
             except Cancelled:
                 self._wants_to_stop = True  # heard by all of them in the next update
 
-        return told
+        return super().talk(told)
+
+    def resume(self, optimizers: list[Any]) -> tuple[int, float]:
+        self._num_updates, sum_loss = super().resume(optimizers)
+        return self._num_updates, sum_loss
+
+    def same(self, value: Any) -> Any:
+        told = [value]
+        dist.broadcast_object_list(told, src=0, device=torch.device("cpu"))
+        return told[0]
 
     def backward(self, objective: Loss, batch: Batch) -> float:
         self._num_updates += 1
@@ -70,6 +87,7 @@ class Together(Spread):
         pieces = rows.tensor_split(self.extents.microbatches)
         for number, piece in enumerate(pieces):
             part, weight = weighed(batch, piece, total)
+            self.rows.count = weight > 0
             with self.unsynced(number + 1 < len(pieces)):
                 with self.arithmetic():
                     value = part.loss(objective, self.wrapped)

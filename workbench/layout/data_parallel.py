@@ -27,12 +27,12 @@ class DataParallel(Layout):
     def why_not(self, card: ModelCard, *, num_processes: int, batch_size: int) -> list[str]:
         return self._extents(num_processes).why_not(card, num_processes=num_processes, batch_size=batch_size)
 
-    def spread(self, folder: Path) -> Spread:
+    def spread(self, folder: Path, *, every: int) -> Spread:
         import torch.distributed as dist
 
         from workbench.layout._replicated import Replicated
 
-        return Replicated(self._extents(dist.get_world_size()), folder)
+        return Replicated(self._extents(dist.get_world_size()), folder, every)
 
     def _extents(self, num_processes: int) -> Extents:
         return Extents(replicate=num_processes, microbatches=self.accumulate)
