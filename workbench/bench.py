@@ -9,6 +9,7 @@ A notebook button, the command line, papermill and a cluster all hand the worker
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import time
 import traceback
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from workbench import machine, recorder
+from workbench import machine, ranks, recorder
 from workbench._made import tell_made
 from workbench.errors import Cancelled, InvalidInput, RunFailed, WorkbenchError
 from workbench.job import Job
@@ -136,12 +137,22 @@ class Tail:
 
 
 def work(draft: Path, root: Path, *, began_cpu: float = 0.0) -> int:
-    """Carry out the job in `draft` and publish its run; returns the exit code (0 done, 1 not)."""
+    """Carry out the job in `draft` and publish its run; returns the exit code (0 done, 1 not).
+
+    Under torch.distributed.run every process comes here: rank 0 leads, the others take part in what is spread.
+    """
     from workbench.worker import carry_through
 
+    team = ranks.mine(draft)
+    if team.size > 1:
+        ranks.end_with_agent()
+        if not draft.is_dir():
+            return 0  # the run has been published, and the agent didn't know
+    if not team.leads:
+        return _follow(draft, root, team)
     store = Store(root)
     run_id = draft.name.removeprefix(DRAFT)
-    own(draft)
+    own(draft, os.getppid() if team.size > 1 else None)
     record = orjson.loads((draft / "job.json").read_bytes())
     relatives = orjson.loads((draft / "relatives.json").read_bytes())
     known = {
@@ -157,12 +168,19 @@ def work(draft: Path, root: Path, *, began_cpu: float = 0.0) -> int:
         said.listen_for_cancel()
         said.event("started")
         try:
-            carry_through(draft, store, said, quiet, result)
-            ending: dict[str, Any] = {"status": "done"}
+            if earlier := team.first_failure():
+                ending: dict[str, Any] = {"status": "failed", "error": earlier}
+            else:
+                carry_through(draft, store, said, quiet, result, team=team)
+                ending = {"status": "done"}
         except Cancelled as stopped:
             ending = {"status": "cancelled", "error": _error("cancelled", stopped)}
         except Exception as error:  # noqa: BLE001 - the one place that records whatever went wrong
+            if team.size > 1 and ranks.is_loss_of_another(error) and not team.first_failure():
+                return 1  # nothing to publish: the agent starts all of them again, or gives up
             ending = {"status": "cancelled" if said.cancelled() else "failed", "error": _error(_kind(error), error)}
+        if ending["status"] != "done" and (first := team.first_failure()):
+            ending = {"status": "failed", "error": first}
         kind = "finished" if ending["status"] == "done" else "failed"
         said.event(kind, status=ending["status"], text=(ending.get("error") or {}).get("message", ""))
     spent = recorder.cpu_seconds() - began_cpu - sum(said.seconds.values())
@@ -172,6 +190,27 @@ def work(draft: Path, root: Path, *, began_cpu: float = 0.0) -> int:
     )  # fmt: skip
     store.publish(draft, run)
     return 0 if run.status == "done" else 1
+
+
+def _follow(draft: Path, root: Path, team: ranks.Ranks) -> int:
+    """Take part in a job that rank 0 leads; a failure is written down for it, the loss of another process isn't ours to tell."""
+    from workbench.worker import follow_through
+
+    said = recorder.Recorder(draft, draft.name.removeprefix(DRAFT), file=team.events)
+    said.listen_for_cancel()
+    said.event("started")
+    try:
+        follow_through(draft, Store(root), said, machine.Quiet(), team)
+    except Cancelled as stopped:
+        said.event("failed", status="cancelled", text=stopped.message)
+        return 1
+    except Exception as error:  # noqa: BLE001 - recorded for rank 0, which publishes it
+        if not ranks.is_loss_of_another(error):
+            team.note_failure(_error(_kind(error), error))
+        said.event("failed", status="failed", text=str(error))
+        return 1
+    said.event("finished", status="done", text="")
+    return 0
 
 
 def _kind(error: Exception) -> str:

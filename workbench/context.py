@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from workbench.train import Spread
+
 PREDICT_BATCH = 128
 
 
@@ -34,6 +36,9 @@ class StepContext:
     quantization: dict[str, Quantization] = field(default_factory=dict)
     controls: dict[str, Any] = field(default_factory=dict)
     device: str = "cpu"
+    spread: Callable[[Path], Spread] | None = None  # over the processes of the job; None = this one trains alone
+    checkpoints: Path | None = None  # of trainings that haven't ended; None = a step that keeps none
+    _num_trained: int = 0
 
     def say(self, text: str = "", **progress: Any) -> None:
         self.recorder.say(text, **progress)
@@ -42,9 +47,13 @@ class StepContext:
         return self.recorder.cancelled()
 
     def train(self, model: nn.Module, **options: Any) -> dict[str, float]:
-        from workbench.train import fit
+        from workbench.train import Spread, fit
 
-        return fit(model, options.pop("examples", self.data.train), seed=self.seed, say=self.say, **options)
+        self._num_trained += 1
+        folder = self.checkpoints / str(self._num_trained) if self.checkpoints else None
+        spread = self.spread(folder) if self.spread and folder else Spread(folder)
+        examples = options.pop("examples", self.data.train)
+        return fit(model, examples, seed=self.seed, say=self.say, spread=spread, **options)
 
     def weights(self, model: nn.Module) -> list[tuple[str, Tensor]]:
         from workbench.train import prunable

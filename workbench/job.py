@@ -13,7 +13,7 @@ from workbench import catalog
 from workbench.errors import InvalidInput
 from workbench.nouns import SCHEMA, ModelCard
 from workbench.params import did_you_mean
-from workbench.part import Data, Format, Launcher, Metric, Model, Part, Step
+from workbench.part import Data, Format, Launcher, Layout, Metric, Model, Part, Step
 
 DEFAULT_METRICS = ("size", "quality", "latency", "memory")
 KEYS = ("schema", "model", "data", "steps", "format", "metrics", "seed", "layout", "launcher")
@@ -30,7 +30,7 @@ class Job:
     metrics: tuple[Metric, ...]
     launcher: Launcher
     seed: int = 0
-    layout: None = None  # a parallel layout; None = one process
+    layout: Layout | None = None  # None = one process trains
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Job:
@@ -44,8 +44,6 @@ class Job:
         seed = record.get("seed", 0)
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
             problems.append(f"seed: {seed!r} is not a whole number in 0 ≤ seed < 2**31")
-        if record.get("layout") is not None:
-            problems.append("layout: only null is known in this version")
         made: dict[str, list[Part]] = {}
         wanted = {
             "model": ("zoo", [record.get("model")]),
@@ -53,6 +51,7 @@ class Job:
             "steps": ("compress", record.get("steps") or []),
             "format": ("formats", [record.get("format") or "onnx"]),
             "metrics": ("measure", record.get("metrics") or DEFAULT_METRICS),
+            "layout": ("layout", [record.get("layout")]),
             "launcher": ("launch", [record.get("launcher") or "process"]),
         }
         for key, (family, entries) in wanted.items():
@@ -78,6 +77,7 @@ class Job:
             metrics=tuple(made["metrics"]),  # type: ignore[arg-type]
             launcher=made["launcher"][0],  # type: ignore[arg-type]
             seed=seed,
+            layout=next(iter(made["layout"]), None),  # type: ignore[arg-type]
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Job:
             "format": self.format.to_json(),
             "metrics": [metric.to_json() for metric in self.metrics],
             "seed": self.seed,
-            "layout": self.layout,
+            "layout": self.layout.to_json() if self.layout else None,
             "launcher": self.launcher.to_json(),
         }
 
@@ -114,16 +114,44 @@ class Job:
         """
         tried = [step for _, step in self._tried()]
         picked = (self.model, self.data, *self.steps, self.format, *self.metrics, *tried, self.launcher)
+        picked += (self.layout,) if self.layout else ()
         reasons = list(dict.fromkeys(reason for part in picked for reason in part.missing()))
         if reasons:
             return reasons
         data_card = self.data.card()
-        reasons += self.model.why_not(data_card)
+        reasons += self._why_not_launched() + self.model.why_not(data_card)
         for metric in self.metrics:
             reasons += [f"metric {metric.name()}: {reason}" for reason in metric.why_not(data_card)]
         if card is None and not reasons and not self.model.card_needs_module:
             card = self.model.card(data_card)
         return reasons if card is None else reasons + self._why_not_steps(card) + self._why_not_tried(card)
+
+    def _why_not_launched(self) -> list[str]:
+        """Return reasons against this launcher and layout together: several processes need a layout, and a layout them."""
+        num = self.launcher.num_processes
+        if self.layout is None:
+            several = (
+                f"launcher {self.launcher.name()} starts {num} processes, and without a layout one does all the work"
+            )
+            return [f"{several}: add a layout, as in data_parallel"] if num > 1 else []
+        if num == 1:
+            name = f"layout {self.layout.name()}"
+            return [f"{name}: launcher {self.launcher.name()} starts one process; several come with torchrun nproc=2"]
+        spreading = [step for step in self.steps if step.spreads]
+        if not spreading:
+            return [f"layout {self.layout.name()}: no step here trains over several processes, leave it out"]
+        return []
+
+    def _why_not_spread(self, step: Step, card: ModelCard) -> list[str]:
+        """Return reasons against a step under this job's layout, on a model as the card says."""
+        if self.layout is None or self.launcher.num_processes == 1:
+            return []
+        reasons = step.why_not_spread()
+        if step.spreads:
+            batch_size = getattr(step, "batch_size", 0)
+            against = self.layout.why_not(card, num_processes=self.launcher.num_processes, batch_size=batch_size)
+            reasons = reasons + [f"layout {self.layout.name()}: {reason}" for reason in against]
+        return reasons
 
     def _why_not_steps(self, card: ModelCard) -> list[str]:
         reasons: list[str] = []
@@ -134,7 +162,7 @@ class Job:
                 reasons.append(
                     f"{where}: {decided} already decided how numbers are stored; put {step.name()} before it"
                 )
-            reasons += [f"{where}: {reason}" for reason in step.why_not(card)]
+            reasons += [f"{where}: {reason}" for reason in step.why_not(card) + self._why_not_spread(step, card)]
             if step.precision:
                 decided = step.name()
             reasons += [f"{where}: {reason}" for reason in self._why_not_replacement(step)]
@@ -185,6 +213,8 @@ class Job:
         onnx = catalog.make("formats", "onnx")
         is_parent, is_onnx = num_leading == len(self.steps), self.format == onnx
         parent = replace(self, steps=self.steps[:num_leading], metrics=metrics)
+        if not any(step.spreads for step in parent.steps):  # then one process is enough
+            parent = replace(parent, layout=None, launcher=catalog.make("launch", "process"))  # type: ignore[arg-type]
         reference = replace(parent, format=onnx)  # type: ignore[arg-type]
         return None if is_parent else parent, None if is_parent and is_onnx else reference
 

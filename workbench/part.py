@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from workbench.train import Spread
+
 Session = Callable[[Mapping[str, "np.ndarray"]], "dict[str, np.ndarray]"]
 """An opened artifact: named input arrays → named output arrays."""
 
@@ -154,6 +156,7 @@ class Step(Part):
     precision: ClassVar[bool] = False  # decides how numbers are stored; only such steps may follow it
     trains: ClassVar[bool] = False  # plain training: leading ones make the "as trained" parent
     couples: ClassVar[bool] = False  # changes layers together only: no layer can have a level of its own in a recipe
+    spreads: ClassVar[bool] = False  # its training may be spread over processes: every process of a job runs it
 
     def why_not(self, card: ModelCard) -> list[str]:
         """Return reasons in words; empty means yes."""
@@ -162,6 +165,10 @@ class Step(Part):
     def preview(self, card: ModelCard) -> ModelCard:
         """Return the card as it will be after this step."""
         return card
+
+    def why_not_spread(self) -> list[str]:
+        """Return reasons against this step in a job under a layout; a step that trains nothing is done by one process."""
+        return []
 
     @classmethod
     def recovery(cls, model: Model, trained: Sequence[Step], epochs: int) -> dict[str, Any] | None:
@@ -321,12 +328,40 @@ class Launcher(Part):
 
     family = "launch"
 
+    @property
+    def num_processes(self) -> int:
+        """How many processes join in one job; those of a launcher that says 1 can't be spread over."""
+        return 1
+
+    @property
+    def updates_between_checkpoints(self) -> int:
+        """How often what a training needs to go on is written; 0 = never."""
+        return 0
+
     def submit(self, draft: Path, store: Path) -> Any:
         """Start a worker on `draft` (which holds job.json); returns a handle with `poll()`, `wait()`, `cancel()`."""
         raise NotImplementedError
 
 
-FAMILIES: dict[str, type[Part]] = {base.family: base for base in (Model, Data, Step, Format, Metric, Launcher)}
+class Layout(Part):
+    """Family `layout`: how the training of one model is spread over the processes of a job."""
+
+    family = "layout"
+
+    def why_not(self, card: ModelCard, *, num_processes: int, batch_size: int) -> list[str]:
+        """Return reasons against training this model so, with `batch_size` examples in an update of all processes."""
+        raise NotImplementedError
+
+    def spread(self, folder: Path, *, every: int) -> Spread:
+        """Return what the training loop asks; torch.distributed is initialised by then, with every process in it.
+
+        Checkpoints of a training that hasn't ended are in `folder`, whatever layout it began under; one is written `every`
+        so many updates.
+        """
+        raise NotImplementedError
+
+
+FAMILIES: dict[str, type[Part]] = {base.family: base for base in (Model, Data, Step, Format, Metric, Launcher, Layout)}
 
 
 def class_matches_file(cls: type[Part], stem: str) -> bool:

@@ -46,9 +46,10 @@ class State:
     controls: dict[str, Any] = field(default_factory=dict)  # name -> arrays and figures of a control model
 
 
-def keys(model: Model, data_sha256: str, steps: tuple[Part, ...], seed: int) -> list[str]:
-    """Return the key of the state before the first step and after each one."""
+def keys(model: Model, data_sha256: str, steps: tuple[Part, ...], seed: int, layout: Part | None = None) -> list[str]:
+    """Return the key of the state before the first step and after each one; without a layout, one process trained."""
     led_here: list[Any] = [model.to_json(), source_hash(model), data_sha256, seed, versions()]
+    led_here += [layout.to_json(), source_hash(layout)] if layout else []
     found = [digest(led_here)]
     for step in steps:
         led_here += [step.to_json(), source_hash(step)]

@@ -21,8 +21,11 @@ SECONDS_BETWEEN_PROGRESS = 0.1
 class Recorder:
     """Writes events; every `say` is also where a cancelled worker stops and a paused one waits (`breathe`)."""
 
-    def __init__(self, draft: Path, run_id: str, *, breathe: Callable[[], None] = lambda: None) -> None:
-        self.file = (draft / "events.jsonl").open("ab", buffering=0)
+    def __init__(
+        self, draft: Path, run_id: str, *, breathe: Callable[[], None] = lambda: None, file: str = "events.jsonl"
+    ) -> None:
+        (draft / file).parent.mkdir(exist_ok=True)
+        self.file = (draft / file).open("ab", buffering=0)
         self.run_id = run_id
         self.part = ""
         self.seconds: dict[str, float] = {}

@@ -171,11 +171,11 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
     partial.replace(path)
 
 
-def own(draft: Path) -> None:
-    """Say that this process works on a draft, so that others can see when it is gone."""
+def own(draft: Path, pid: int | None = None) -> None:
+    """Say which process works on a draft (None: this one), so that others can see when it is gone."""
     import psutil
 
-    process = psutil.Process()
+    process = psutil.Process(pid)
     write_json(draft / "owner.json", {"pid": process.pid, "born": process.create_time(), "host": socket.gethostname()})
 
 
@@ -237,7 +237,8 @@ def _draft_status(draft: Path, owner: dict[str, Any], ended: dict[str, Any]) -> 
     how = f"exit code {code}" if code is not None else "its exit code is not known"
     if ended.get("signal"):
         how = f"killed by signal {ended['signal']}"
-    message = f"the worker is gone: {how}"
+    first = f"; first of its processes: {ended['first']}" if ended.get("first") else ""
+    message = f"the worker is gone: {how}{first}"
     return "lost", {
         "kind": "killed",
         "signal": ended.get("signal"),

@@ -1,13 +1,17 @@
 """The one training loop: seeded, says progress, can be cancelled, keeps pruned weights at zero.
 
-Steps that change a model while it trains pass `loss` (what to minimise) or `on_batch` (called after each update).
+Steps that change a model while it trains pass `loss` (what to minimise) or `on_batch` (called after each update). Over how
+many processes the work is spread, and how, is a `Spread`'s to know: one process is `Spread` itself, layouts bring others.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
@@ -19,6 +23,117 @@ if TYPE_CHECKING:
 IGNORED_TARGET = -100  # positions that carry no loss, as in torch's cross_entropy
 
 Loss = Callable[["nn.Module", "dict[str, Tensor]", "Tensor"], "Tensor"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of what one update learns from; mixed images have two targets, each with its share of the loss."""
+
+    inputs: Mapping[str, Tensor]
+    targets: tuple[tuple[float, Tensor], ...]  # (share, targets); shares add up to 1
+
+    def __len__(self) -> int:
+        return len(self.targets[0][1])
+
+    def rows(self, index: Any) -> Batch:
+        """Return the rows at `index` (a slice or an integer tensor)."""
+        inputs = {name: tensor[index] for name, tensor in self.inputs.items()}
+        return Batch(inputs, tuple((share, targets[index]) for share, targets in self.targets))
+
+    def num_targets(self) -> int:
+        """Count the targets that carry loss: what a mean over this batch is a mean of."""
+        return int((self.targets[0][1] != IGNORED_TARGET).sum())
+
+    def loss(self, objective: Loss, model: Any) -> Tensor:
+        """Return the mean loss of a model, or of anything that answers like one."""
+        values = [share * objective(model, dict(self.inputs), targets) for share, targets in self.targets]
+        return values[0] if len(values) == 1 else values[0] + values[1]
+
+
+class Spread:
+    """How the loop's work is done: here, by this process alone, with the model as it is. Layouts override what differs."""
+
+    model: nn.Module
+    modules: list[nn.Module]  # what this process trains, parameters named as in `model`
+
+    def __init__(self, folder: Path | None = None, every: int = 0) -> None:
+        """Go on from the newest checkpoint in `folder` (None: there is none), and write one `every` so many updates (0: none)."""
+        self.folder, self.every = folder, every
+        self._say: Callable[..., None] = lambda *args, **named: None
+        self._writer: Any = None  # of checkpoints; None = none was written yet
+
+    def place(self, model: nn.Module, *, seed: int, mixed_precision: bool) -> None:
+        """Take a model over for training, in place."""
+        self.model, self.modules, self.mixed_precision = model, [model], mixed_precision
+
+    @property
+    def device(self) -> Any:
+        """The device that this process computes on."""
+        return next(self.modules[0].parameters()).device
+
+    def arithmetic(self) -> contextlib.AbstractContextManager[Any]:
+        """Return what forward passes run inside: bfloat16 where that was asked for."""
+        import torch
+
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision)
+
+    def backward(self, objective: Loss, batch: Batch) -> float:
+        """Add the gradients of the whole batch's mean loss to the parameters, and return that loss."""
+        with self.arithmetic():
+            value = batch.loss(objective, self.model)
+        value.backward()
+        return float(value.item())
+
+    def clip(self, limit: float) -> None:
+        """Scale all gradients down where their norm over the whole model is above `limit`."""
+        import torch
+
+        torch.nn.utils.clip_grad_norm_(self.modules[0].parameters(), limit)
+
+    def resume(self, optimizers: list[Any]) -> tuple[int, float]:
+        """Take up what an interrupted training left; returns (updates done, sum of losses in their epoch)."""
+        if self.folder is None or not self.same(self.folder.is_dir()):
+            return 0, 0.0
+        from workbench import _checkpoints
+
+        found = self.same(_checkpoints.newest(self.folder))
+        if found is None:
+            return 0, 0.0
+        done, sum_loss = _checkpoints.load(found, self.modules, optimizers)
+        self._say(f"going on after update {done}")
+        return done, sum_loss
+
+    def keep(self, optimizers: list[Any], *, done: int, sum_loss: float) -> None:
+        """Called after each update: what `resume` needs is written now and then."""
+        if self.folder is None or not self.every or done % self.every:
+            return
+        from workbench import _checkpoints
+
+        self._writer = self._writer or _checkpoints.Writer(self.folder, self._say)
+        self._writer.save(self.modules, optimizers, done=done, sum_loss=sum_loss)
+
+    def same(self, value: Any) -> Any:
+        """Return a value that all processes shall have alike."""
+        return value
+
+    def talk(self, say: Callable[..., None]) -> Callable[..., None]:
+        """Return the `say` of the loop; several processes stop together, so theirs is not where a cancelled one stops."""
+        self._say = say
+        return say
+
+    def close(self) -> None:
+        """Finish the checkpoint that is being written: called however the training ends."""
+        if self._writer is not None:
+            self._writer.wait()
+
+    def end(self) -> None:
+        """Bring the trained weights back into `model`, whole, on every process, and forget the checkpoints."""
+        self.collect()
+        if self._writer is not None:
+            self._writer.clear()
+
+    def collect(self) -> None:
+        """Bring the trained weights back into `model`: here they are in it already."""
 
 
 def fit(
@@ -40,53 +155,76 @@ def fit(
     keep_zeros: bool = True,
     loss: Loss | None = None,
     on_batch: Callable[[nn.Module, int], None] | None = None,
+    spread: Spread | None = None,
 ) -> dict[str, float]:
     """Train `model` in place on `examples`; returns {"loss": mean of the last epoch}.
 
-    `loss(model, inputs, targets)` replaces cross-entropy; `on_batch(model, update)` runs after each update. Raises
-    WorkbenchError when the loss stops being finite; `say` may raise to cancel between updates.
+    `loss(model, inputs, targets)` replaces cross-entropy; it is a mean over the targets that are not ignored, and asks the
+    model by calling it. `on_batch(model, update)` runs after each update. Every process of a `spread` calls this with the same
+    arguments; `batch_size` is that of all of them together. Raises WorkbenchError when the loss stops being finite; `say`
+    may raise to cancel between updates.
     """
     import torch
 
-    device = next(model.parameters()).device
-    inputs = {name: torch.from_numpy(array).to(device) for name, array in examples.inputs.items()}
-    targets = torch.from_numpy(examples.targets).to(device)
+    spread = spread or Spread()
+    spread.place(model, seed=seed, mixed_precision=mixed_precision)
+    say, device = spread.talk(say), spread.device
+    whole = Batch(
+        {name: torch.from_numpy(array).to(device) for name, array in examples.inputs.items()},
+        ((1.0, torch.from_numpy(examples.targets).to(device)),),
+    )
     order = torch.Generator().manual_seed(seed)
     objective = loss or _cross_entropy(label_smoothing)
-    update_rule = _optimizer(model, optimizer, learning_rate, weight_decay)
-    num_batches = math.ceil(len(examples) / batch_size)
-    total = epochs * num_batches
-    rate = torch.optim.lr_scheduler.LambdaLR(update_rule, _schedule(schedule, total))
-    frozen = pruned_positions(model) if keep_zeros else []
-    model.train()
+    rules = [_optimizer(module, optimizer, learning_rate, weight_decay) for module in spread.modules]
+    total = epochs * math.ceil(len(examples) / batch_size)
+    rate = _schedule(schedule, total)
     done, mean = 0, 0.0
-    for _epoch in range(epochs):
-        sum_loss = 0.0
-        for index in torch.randperm(len(examples), generator=order).split(batch_size):
-            batch = {name: tensor[index] for name, tensor in inputs.items()}
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed_precision):
-                value = _augmented(objective, model, batch, targets[index], augment, order)
-            if not torch.isfinite(value):
-                raise WorkbenchError(
-                    f"the loss became {value.item()} at update {done} of {total}",
-                    next_move="lower learning_rate, or set clip=1",
-                )
-            update_rule.zero_grad(set_to_none=True)
-            value.backward()
-            if clip:
-                torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
-            update_rule.step()
-            rate.step()
-            for weight, zero in frozen:
-                weight.data.masked_fill_(zero, 0.0)
-            done += 1
-            if on_batch:
-                on_batch(model, done)
-            sum_loss += value.item() * len(index)
-            say("training", done=done, total=total, unit="batches", values={"loss": value.item()})
-        mean = sum_loss / len(examples)
+    with contextlib.closing(spread):
+        done_before, sum_before = spread.resume(rules)
+        frozen = [pair for module in spread.modules for pair in pruned_positions(module)] if keep_zeros else []
+        for module in spread.modules:
+            module.train()
+        for _epoch in range(epochs):
+            sum_loss = 0.0
+            for index in torch.randperm(len(examples), generator=order).split(batch_size):
+                batch = _augmented(whole.rows(index), augment, order)
+                done += 1
+                if done <= done_before:
+                    sum_loss = sum_before
+                    continue
+                _set_rates(rules, learning_rate * rate(done - 1))
+                value = _update(spread, rules, objective, batch, clip=clip, at=f"update {done - 1} of {total}")
+                sum_loss += value * len(index)
+                for weight, zero in frozen:
+                    weight.masked_fill_(zero, 0.0)
+                if on_batch:
+                    on_batch(model, done)
+                spread.keep(rules, done=done, sum_loss=sum_loss)
+                say("training", done=done, total=total, unit="batches", values={"loss": value})
+            mean = sum_loss / len(examples)
+        spread.end()
     model.eval()
     return {"loss": mean}
+
+
+def _set_rates(rules: list[Any], learning_rate: float) -> None:
+    for rule in rules:
+        for group in rule.param_groups:
+            group["lr"] = learning_rate
+
+
+def _update(spread: Spread, rules: list[Any], objective: Loss, batch: Batch, *, clip: float, at: str) -> float:
+    """Learn from one batch; returns its loss."""
+    for rule in rules:
+        rule.zero_grad(set_to_none=True)
+    value = spread.backward(objective, batch)
+    if not math.isfinite(value):
+        raise WorkbenchError(f"the loss became {value} at {at}", next_move="lower learning_rate, or set clip=1")
+    if clip:
+        spread.clip(clip)
+    for rule in rules:
+        rule.step()
+    return value
 
 
 def prunable(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -105,8 +243,9 @@ def prunable(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def pruned_positions(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
     """List (weight, boolean mask of its exact zeros) for prunable layers that have any."""
-    weights: list[Any] = [module.weight for _, module in prunable(model)]
-    pairs = [(weight, weight.detach() == 0) for weight in weights]
+    weights: list[Any] = [module.weight.data for _, module in prunable(model)]
+    weights = [weight.to_local() if hasattr(weight, "to_local") else weight for weight in weights]  # of a split one
+    pairs = [(weight, weight == 0) for weight in weights]
     return [(weight, zero) for weight, zero in pairs if bool(zero.any())]
 
 
@@ -129,12 +268,14 @@ def predict(model: nn.Module, examples: Examples, *, batch_size: int = 256) -> A
 
 
 def _cross_entropy(label_smoothing: float) -> Loss:
+    import torch
     from torch.nn.functional import cross_entropy
 
     def objective(model: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -> Tensor:
         outputs = model(**inputs)
+        outputs = outputs if outputs.dtype == torch.float64 else outputs.float()
         return cross_entropy(
-            outputs.flatten(0, -2).float(),
+            outputs.flatten(0, -2),
             targets.flatten(),
             label_smoothing=label_smoothing,
             ignore_index=IGNORED_TARGET,
@@ -143,18 +284,16 @@ def _cross_entropy(label_smoothing: float) -> Loss:
     return objective
 
 
-def _augmented(
-    objective: Loss, model: nn.Module, inputs: Mapping[str, Tensor], targets: Tensor, augment: str, random: Any
-) -> Tensor:
+def _augmented(batch: Batch, augment: str, random: Any) -> Batch:
     """Mix each image with another of the batch (mixup, arXiv 1710.09412, alpha = 1; CutMix, arXiv 1905.04899)."""
     import torch
 
-    if augment == "none" or len(targets) < 2:
-        return objective(model, dict(inputs), targets)
+    if augment == "none" or len(batch) < 2:
+        return batch
     share = float(torch.rand((), generator=random))
-    other = torch.randperm(len(targets), generator=random)
+    other = torch.randperm(len(batch), generator=random)
     mixed = {}
-    for name, tensor in inputs.items():
+    for name, tensor in batch.inputs.items():
         if not tensor.is_floating_point():
             raise WorkbenchError(
                 f"augment={augment} mixes images; input {name!r} is {tensor.dtype}", next_move="augment=none"
@@ -163,7 +302,8 @@ def _augmented(
             mixed[name] = share * tensor + (1 - share) * tensor[other]
         else:
             mixed[name], share = _cut(tensor, tensor[other], share, random)
-    return share * objective(model, mixed, targets) + (1 - share) * objective(model, mixed, targets[other])
+    targets = batch.targets[0][1]
+    return Batch(mixed, ((share, targets), (1 - share, targets[other])))
 
 
 def _cut(images: Tensor, others: Tensor, share: float, random: Any) -> tuple[Tensor, float]:

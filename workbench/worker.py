@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sys
 from collections.abc import Callable, Generator
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from workbench import artifact, catalog, prefix
+from workbench import artifact, catalog, prefix, ranks
 from workbench.context import MeasuringContext, StepContext
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.job import Job
@@ -20,20 +21,36 @@ from workbench.machine import Quiet
 from workbench.nouns import Artifact, ModelCard, Splits
 from workbench.one_more import OneMore
 from workbench.part import Model, Step
+from workbench.ranks import Ranks
 from workbench.recorder import Recorder
 from workbench.store import Store
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from workbench.train import Spread
 
-def carry_through(draft: Path, store: Store, said: Recorder, quiet: Quiet, result: dict[str, Any]) -> None:
+
+def follow_through(draft: Path, store: Store, said: Recorder, quiet: Quiet, team: Ranks) -> None:
+    """Take part in every step of the job in `draft` that is spread over processes; the leader does the rest."""
+    with team.joined():
+        if team.agree(None):
+            return
+        job, splits, data_sha256 = _loaded(draft, said)
+        States(job, splits, data_sha256, store, said, quiet, team=team).go_together()
+
+
+def carry_through(
+    draft: Path, store: Store, said: Recorder, quiet: Quiet, result: dict[str, Any], *, team: Ranks
+) -> None:
     """Carry out the job in `draft`; what is known so far goes into `result` as it is found, also before a failure."""
-    job = Job.from_json(orjson.loads((draft / "job.json").read_bytes()))
-    with said.piece("load"):
-        splits = job.data.load()
-        result["data_sha256"] = data_hash(splits)
-    states = States(job, splits, result["data_sha256"], store, said, quiet)
+    job, splits, result["data_sha256"] = _loaded(draft, said)
+    states = States(job, splits, result["data_sha256"], store, said, quiet, team=team)
+    if team.size > 1:
+        with team.joined():
+            if not team.agree(states.need_nobody()):
+                states.go_together()
+        states.team = ranks.ALONE
     state = states.after_all()
     result["cached"] = tuple(states.cached)
     with said.piece("save"):
@@ -53,6 +70,14 @@ def carry_through(draft: Path, store: Store, said: Recorder, quiet: Quiet, resul
         with said.piece(f"measure.{metric.name()}"):
             measurements += metric.measure(ctx)
         result["measurements"] = tuple(measurements)
+
+
+def _loaded(draft: Path, said: Recorder) -> tuple[Job, Splits, str]:
+    """Return the job in `draft`, its data and the data's hash."""
+    job = Job.from_json(orjson.loads((draft / "job.json").read_bytes()))
+    with said.piece("load"):
+        splits = job.data.load()
+        return job, splits, data_hash(splits)
 
 
 def final_card(job: Job) -> ModelCard:
@@ -110,13 +135,28 @@ class States:
         quiet: Quiet,
         *,
         within: str = "",
+        team: Ranks = ranks.ALONE,
     ) -> None:
         self.job, self.splits, self.data_sha256 = job, splits, data_sha256
-        self.store, self.said, self.quiet, self.within = store, said, quiet, within
+        self.store, self.said, self.quiet, self.within, self.team = store, said, quiet, within, team
         self.cache = prefix.PrefixCache(store.root)
-        self.keys = prefix.keys(job.model, data_sha256, job.steps, job.seed)
+        self.keys = prefix.keys(job.model, data_sha256, job.steps, job.seed, job.layout)
         self.seeds = prefix.seeds(job.model, job.data, job.steps, job.seed)
         self.cached: list[str] = []
+        self._reached: tuple[int, prefix.State] | None = None  # None = nothing was made together
+
+    def need_nobody(self) -> bool:
+        """Say whether the leader can go on alone: no step is spread, or what the last such step makes is kept from before."""
+        return not self._num_together or any(self.cache.has(key) for key in self.keys[self._num_together :])
+
+    def go_together(self) -> None:
+        """Go through the steps up to the last one that is spread, every process of the job with the others."""
+        self._reached = self._num_together, self._after(self._num_together)
+
+    @property
+    def _num_together(self) -> int:
+        """How many steps it takes to the end of the last one that is spread."""
+        return max((index + 1 for index, step in enumerate(self.job.steps) if self._is_spread(step)), default=0)
 
     def after_all(self) -> prefix.State:
         """Return the state after the last step (owned by the caller)."""
@@ -132,9 +172,12 @@ class States:
         """Return the state after `count` steps, from the cache or made from the one before."""
         if count == 0:
             return self._built()
+        if self._reached and self._reached[0] == count:
+            (_, reached), self._reached = self._reached, None
+            return reached
         name = f"{self.within}steps[{count - 1}].{self.job.steps[count - 1].name()}"
-        with self.cache.making(self.keys[count], self.quiet.aside):
-            state = self.cache.get(self.keys[count])
+        with self._making(self.keys[count]):
+            state = self._kept(self.keys[count])
             if state is not None:
                 self.said.say(f"{name} is kept from before")
                 self.said.seconds.setdefault(name, 0.0)
@@ -142,9 +185,38 @@ class States:
                 return state
             state = self._after(count - 1)
             with self.said.piece(name):
-                state = self._stepped(count - 1, state)
-            self.cache.put(self.keys[count], state)
+                return self._made(count - 1, state)
+
+    def _making(self, key: str) -> contextlib.AbstractContextManager[None]:
+        return self.cache.making(key, self.quiet.aside) if self.team.leads else contextlib.nullcontext()
+
+    def _kept(self, key: str) -> prefix.State | None:
+        """Return a state that is kept from before, the same answer on every process."""
+        state = self.cache.get(key) if self.team.leads else None
+        is_kept = self.team.agree(state is not None)
+        return state if self.team.leads or not is_kept else self._handed_over(key)
+
+    def _made(self, index: int, state: prefix.State) -> prefix.State:
+        """Run one step and keep what it makes: on every process where it is spread, else the leader does for all."""
+        if self.team.leads or self._is_spread(self.job.steps[index]):
+            state = self._stepped(index, state)
+        key = self.keys[index + 1]
+        if self.team.leads:
+            self.cache.put(key, state)
+        self.team.agree(None)
+        return state if self.team.leads else self._handed_over(key)
+
+    def _handed_over(self, key: str) -> prefix.State:
+        state = self.cache.get(key)
+        if state is None:
+            raise WorkbenchError(
+                f"rank {self.team.rank} can't read the state that rank 0 has just written to {self.cache.root}",
+                next_move="use a store that every host shares, or raise WORKBENCH_CACHE_BYTES",
+            )
         return state
+
+    def _is_spread(self, step: Step) -> bool:
+        return self.job.layout is not None and step.spreads
 
     def _built(self) -> prefix.State:
         with self.said.piece(f"{self.within}build"):
@@ -154,14 +226,27 @@ class States:
         """Run one step on a state that this call owns."""
         import torch
 
+        step = self.job.steps[index]
         ctx = StepContext(
             self.splits, self.job.data.card(), self.seeds[index + 1], self.said,
             load_model=self._load, build_model=self._build,
             quantization=state.quantization, controls=state.controls,
+            spread=self._spread if self.team.size > 1 and self._is_spread(step) else None,
+            checkpoints=self._checkpoints(index) if step.spreads else None,
         )  # fmt: skip
         torch.manual_seed(self.seeds[index + 1])
         model = self.job.steps[index].run(state.model, ctx)
         return prefix.State(model.eval(), ctx.quantization, ctx.controls)
+
+    def _spread(self, folder: Path) -> Spread:
+        assert self.job.layout is not None
+        return self.job.layout.spread(folder, every=self.job.launcher.updates_between_checkpoints)
+
+    def _checkpoints(self, index: int) -> Path:
+        """Return where an unfinished step leaves what it can go on from, under this layout or another."""
+        job = self.job
+        key = prefix.keys(job.model, self.data_sha256, job.steps[: index + 1], job.seed)[-1]
+        return self.cache.root / f"{key}.training"
 
     def _build(self, ref: Any) -> nn.Module:
         model = catalog.make("zoo", ref)
@@ -183,7 +268,9 @@ class States:
             steps = [{"use": "train", "epochs": epochs}] if epochs else []
             job = Job.from_json({**self.job.to_json(), "model": ref, "steps": steps})
         within = f"{self.said.part} → {job.model.name()} "
-        inner = States(job, self.splits, self.data_sha256, self.store, self.said, self.quiet, within=within)
+        inner = States(
+            job, self.splits, self.data_sha256, self.store, self.said, self.quiet, within=within, team=self.team
+        )
         return inner.after_all().model
 
 

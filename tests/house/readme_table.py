@@ -18,6 +18,7 @@ HEADINGS = {
     "formats": "Formats",
     "measure": "Metrics",
     "launch": "Launchers",
+    "layout": "Layouts",
 }
 
 

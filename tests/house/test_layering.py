@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FAMILIES = {"zoo", "data", "compress", "formats", "measure", "launch"}
+FAMILIES = {"zoo", "data", "compress", "formats", "measure", "launch", "layout"}
 
 # module or folder of workbench → what of workbench it may import. A family may also import its own `_helpers`.
 GROUND = {"errors", "params", "nouns"}
@@ -27,7 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reference": GROUND,
     "compare": GROUND,
     "estimate": GROUND,
-    "train": GROUND,
+    "_checkpoints": GROUND,
+    "train": GROUND | {"_checkpoints"},
     "_deleting": GROUND,
     "_lock": GROUND,
     "_made": GROUND,
@@ -43,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compress": FAMILY | COUNTED | MARKED | {"train", "machine"},  # machine: the blocks that its kernels work in
     "measure": FAMILY | {"compare"},  # intervals
     "launch": FAMILY | {"machine", "_torchlib"},  # what warms up stands aside while others measure
+    "layout": FAMILY | {"train"},
     "marks": GROUND | {"store"},
     "_removable": GROUND | {"_deleting", "store", "marks"},
     "tidy": GROUND | {"_deleting", "store", "marks", "_removable", "wording"},
@@ -55,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 # The tier of bench: the path from a job to a run.
 BENCH = GROUND | {"part", "catalog", "job", "store", "machine", "recorder", "train", "launch", "prefix", "context"}
-BENCH |= {"artifact", "describe", "one_more", "worker", "bench", "_made"}
+BENCH |= {"artifact", "describe", "one_more", "worker", "bench", "ranks", "_made"}
 # What people call. None of it is known below.
 MAY_IMPORT |= {
     "adopt": GROUND | {"data"},  # the part that owns the file of adopted arrays
@@ -109,7 +111,7 @@ MAY_IMPORT |= {
         "wording",
     },  # fmt: skip
 }
-for name in ("prefix", "context", "artifact", "describe", "one_more", "worker", "bench"):
+for name in ("prefix", "context", "artifact", "describe", "one_more", "worker", "bench", "ranks"):
     MAY_IMPORT[name] = BENCH
 
 

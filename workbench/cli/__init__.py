@@ -32,6 +32,8 @@ from workbench.cli._options import (
     Format,
     JobFile,
     Json,
+    Launcher,
+    Layout,
     Metrics,
     Model,
     Seed,
@@ -73,7 +75,9 @@ def _always(
 
 @app.command()
 def parts(
-    family: Annotated[str | None, typer.Argument(help="zoo, data, compress, formats, measure or launch")] = None,
+    family: Annotated[
+        str | None, typer.Argument(help="zoo, data, compress, formats, measure, launch or layout")
+    ] = None,
     json: Json = False,
 ) -> None:
     """List what can be picked, and its parameters.
@@ -96,7 +100,7 @@ def parts(
 @app.command()
 def run(
     job_file: JobFile = None, model: Model = None, data: Data = None, step: Step = None, format: Format = None,
-    metrics: Metrics = None, seed: Seed = None, store: Store = HERE,
+    metrics: Metrics = None, seed: Seed = None, layout: Layout = None, launcher: Launcher = None, store: Store = HERE,
     again: Annotated[bool, typer.Option("--again", help="Make another run even when one is done")] = False,
     track: _track.Track = None, json: Json = False,
 ) -> None:  # fmt: skip
@@ -122,7 +126,10 @@ def run(
     from workbench.study import FASTEST
 
     _track.check(track)
-    record = job_record(job_file, model=model, data=data, steps=step, format=format, metrics=metrics, seed=seed)
+    record = job_record(
+        job_file, model=model, data=data, steps=step, format=format, metrics=metrics, seed=seed, layout=layout,
+        launcher=launcher,
+    )  # fmt: skip
     if record.get("format") == FASTEST:
         _fastest.run_each(record, RunStore(store), again=again, json=json, track=track)
         return

@@ -33,9 +33,12 @@ def job_record(
     format: str | None,
     metrics: Sequence[str] | None,
     seed: int | None,
+    layout: str | None = None,
+    launcher: str | None = None,
 ) -> dict[str, Any]:
     """Return the record of the job; its format may be `fastest`, which stands for one job per format."""
-    options = {"model": model, "data": data, "steps": steps, "format": format, "metrics": metrics, "seed": seed}
+    options: dict[str, Any] = {"model": model, "data": data, "steps": steps, "format": format, "metrics": metrics}
+    options |= {"seed": seed, "layout": layout, "launcher": launcher}
     given: dict[str, Any] = {key: value for key, value in options.items() if value not in (None, [], ())}
     if file is not None:
         if given:
@@ -44,7 +47,8 @@ def job_record(
         return read if isinstance(read, dict) else Job.from_json(read).to_json()
     problems: list[str] = []
     record: dict[str, Any] = {"seed": seed or 0}
-    for key, family in (("model", "zoo"), ("data", "data"), ("format", "formats")):
+    families = {"model": "zoo", "data": "data", "format": "formats", "layout": "layout", "launcher": "launch"}
+    for key, family in families.items():
         if key in given:
             is_several = key == "format" and given[key] == FASTEST
             record[key] = FASTEST if is_several else _part(family, given[key], key, problems)

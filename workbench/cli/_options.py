@@ -16,6 +16,8 @@ Step = Annotated[list[str] | None, typer.Option(help="One step, as in 'train epo
 Format = Annotated[str | None, typer.Option(help="As in 'onnx' (the default) or 'pt2'")]
 Metrics = Annotated[list[str] | None, typer.Option(help="As in 'size,quality' or 'latency batch=32'; repeatable")]
 Seed = Annotated[int | None, typer.Option(help="Seed of the whole job (default 0)")]
+Layout = Annotated[str | None, typer.Option(help="Spread training over processes, as in 'hybrid shard=2 tensor=2'")]
+Launcher = Annotated[str | None, typer.Option(help="How it is started, as in 'torchrun nproc=4' (default: process)")]
 HERE = Path("runs")
 
 

@@ -91,6 +91,9 @@ class Distill(Step):
         mine = self.pairs if self.student is not None else self.pairs.values()  # layers of the model so far
         return reasons + [f"pairs: no layer {name!r}{did_you_mean(name, known)}" for name in mine if name not in known]
 
+    def why_not_spread(self) -> list[str]:
+        return ["the student alone is trained beside it by one process: distil in a job without a layout"]
+
     def preview(self, card: ModelCard) -> ModelCard:
         """Return the card of a student as far as this step knows it: what the zoo knows is the job's to ask."""
         if self.student is None:

@@ -53,6 +53,9 @@ class Qat(Step):
             reasons.append("trains on labels, and this data has none: use int8_static")
         return reasons
 
+    def why_not_spread(self) -> list[str]:
+        return ["each process would observe the ranges of its own rows only: use it in a job without a layout"]
+
     def preview(self, card: ModelCard) -> ModelCard:
         width = f"int{self.bits}"
         return _precision.preview(card, KINDS, self.skip, layer=width, model=f"{width} static")

@@ -39,6 +39,9 @@ class Ternary(Step):
     def why_not(self, card: ModelCard) -> list[str]:
         return _few_bits.why_not(card, self.skip, self.keep_ends)
 
+    def why_not_spread(self) -> list[str]:
+        return ["its parametrized weights can't be split or synchronised: use it in a job without a layout"]
+
     def preview(self, card: ModelCard) -> ModelCard:
         names = [layer.name for layer in _few_bits.of_card(card, self.skip, self.keep_ends)]
         return _few_bits.preview(card, names, self._how(), "ternary weights")

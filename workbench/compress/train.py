@@ -18,6 +18,7 @@ class Train(Step):
     title = "Train"
     source = "AdamW: Loshchilov & Hutter, arXiv 1711.05101; cosine schedule: arXiv 1608.03983"
     trains = True
+    spreads = True
 
     epochs: int = param(20, help="Passes over the train split", unit="epochs", ge=1, le=10_000)
     batch_size: int = param(64, help="Examples in one update", unit="examples", ge=1, le=65_536)

@@ -48,6 +48,11 @@ class WeightSharing(Step):
         ]
         return [*strange, *_precision.why_not(card, KINDS, self.skip)]
 
+    def why_not_spread(self) -> list[str]:
+        if not self.epochs:
+            return []
+        return ["its parametrized weights can't be split or synchronised: use epochs=0, or a job without a layout"]
+
     def preview(self, card: ModelCard) -> ModelCard:
         layers = tuple(
             replace(layer, precision=f"codebook{self._clusters(layer.name)}")
