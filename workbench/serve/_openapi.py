@@ -10,7 +10,7 @@ SUMMARY = "Open Inference Protocol V2, with /predict and /export as short ways i
 REFUSALS = {
     "400": "the request is wrong", "401": "no key, or one that is not known, expired or revoked",
     "403": "the key's scopes don't cover this", "404": "no such model, version or path", "408": "the body came too slowly",
-    "413": "too large", "415": "a content-encoding that is not known", "429": "too many", "503": "stopping",
+    "413": "too large", "415": "a content-encoding that is not known", "429": "too many", "503": "not ready",
 }  # fmt: skip
 NUMBERS: dict[str, Any] = {
     "type": "array", "items": {"anyOf": [{"type": ["number", "boolean"]}, {"type": "array", "items": {}}]}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import artifact
-from workbench.errors import ArtifactError
+from workbench.errors import ArtifactError, WorkbenchError
 from workbench.nouns import Artifact
 from workbench.part import Session
 from workbench.protect import encrypt, load
@@ -48,8 +48,7 @@ def opened(found: Found, version: int, *, trust: Trust, threads: int) -> Served:
     folder = found.versions[version]
     saved, signer = _read(folder, trust)
     config = repository.config_of(found, saved.card)
-    session = artifact.open_session(saved, threads=threads)
-    load.gap_to_recorded(saved, session)  # warms it, too
+    session = _session(saved, threads)
     may_be_any = _config.parameter(config, _config.NON_FINITE) == "allow"
     signature = _signature.of(saved.card, max_batch=config.max_batch_size, finite_only=not may_be_any)
     statistics = Statistics()
@@ -58,6 +57,21 @@ def opened(found: Found, version: int, *, trust: Trust, threads: int) -> Served:
         found.name, version, folder, saved.card, config, signature, statistics, batcher, session, signer,
         encrypt.is_encrypted(folder),
     )  # fmt: skip
+
+
+def _session(saved: Artifact, threads: int) -> Session:
+    """Return an opened artifact that has given its recorded answer once, and is warm by that."""
+    try:
+        session = artifact.open_session(saved, threads=threads)
+        load.gap_to_recorded(saved, session)
+    except WorkbenchError:
+        raise
+    except Exception as error:  # each runtime has errors of its own for files that are none
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ArtifactError(
+            f"{saved.folder} can't be opened: {first_line[:300]}", next_move="copy it anew, or run its job again"
+        ) from error
+    return session
 
 
 def _read(folder: Path, trust: Trust) -> tuple[Artifact, str]:

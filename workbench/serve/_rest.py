@@ -17,7 +17,7 @@ from workbench.artifact import sha256
 from workbench.errors import WorkbenchError
 from workbench.nouns import Artifact
 from workbench.serve import _body, _codec, _openapi, _told
-from workbench.serve._desk import Desk, no_more
+from workbench.serve._desk import Desk
 from workbench.serve._policy import ADMIN, PREDICT
 from workbench.serve._signature import Signature
 from workbench.serve.refusal import Refusal
@@ -57,7 +57,7 @@ class Admission:
         path, status = scope["path"], 500
         needed = "" if path in OPEN else needed_scope(path)
         peer = scope["client"][0] if scope["client"] else ""
-        visit = scope["state"]["visit"] = self.desk.begun("rest", path.rsplit("/", 1)[-1], peer)
+        visit = scope["state"]["visit"] = self.desk.begun("rest", path.rsplit("/", 1)[-1][:40], peer)
 
         async def sent(message: Any) -> None:
             nonlocal status
@@ -104,7 +104,6 @@ class Routes:
         return _json(_told.statistics(self.models, name, version))
 
     async def infer(self, request: Request, name: str, version: str = "") -> Response:
-        no_more(self.models)
         body = await _body.read(request, self.desk.limits)
         header, tail = _split(body, request.headers.get(LENGTH))
         visit = request.state.visit
@@ -120,7 +119,6 @@ class Routes:
 
     async def predict(self, request: Request) -> Response:
         """`{"input": …}` → `{"output": …}`: nested lists, or an object of them by name where there are several."""
-        no_more(self.models)
         record = _codec.json_object(await _body.read(request, self.desk.limits))
         visit = request.state.visit
         visit.action = "infer"
@@ -218,7 +216,7 @@ def _json(record: Any, status: int = 200) -> Response:
 
 async def _refused(_: Any, refusal: Any) -> Response:
     headers = {"www-authenticate": "Bearer"} if refusal.http_status == 401 else {}
-    headers |= {"retry-after": "1"} if refusal.http_status in (429, 503) else {}
+    headers |= {"retry-after": "1"} if refusal.http_status == 429 else {}
     return Response(orjson.dumps({"error": str(refusal)}), refusal.http_status, headers, media_type=JSON)
 
 
