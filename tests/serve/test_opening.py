@@ -13,15 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import small_job
 from tests.protect.made import flip
 from workbench import artifact
+from workbench.bench import carry_out
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.nouns import Artifact
 from workbench.protect import encrypt, keys, sign
 from workbench.serve import repository
 from workbench.serve._opening import Trust
 from workbench.serve.models import Models
-from workbench.store import write_json
+from workbench.store import Store, write_json
 
 
 @pytest.fixture
@@ -210,3 +212,15 @@ def test_a_served_artifact_has_its_content_in_memory(models: Path) -> None:
     shutil.rmtree(models / "digits" / "1")
     assert saved.card["format"] == "onnx"
     assert served.session({"pixels": np.zeros((1, 1, 8, 8), np.float32)})["logits"].shape == (1, 10)
+
+
+@pytest.mark.parametrize("form", ["pt2", "openvino", "coded"])
+def test_every_format_is_served_and_answers_like_onnx(
+    shared_store: Store, artifacts: dict[str, Path], tmp_path: Path, example: np.ndarray, form: str
+) -> None:
+    folder = Path(carry_out(small_job(format={"use": form}), shared_store).folder) / "artifact"
+    repository.add(folder, tmp_path / "models", name="digits")
+    served = loaded(tmp_path / "models").get("digits")
+    expected = artifact.open_session(artifact.read(artifacts["digits"]))({"pixels": example})["logits"]
+    assert np.abs(served.session({"pixels": example})["logits"] - expected).max() <= 1e-5
+    assert served.signature.max_batch == 64

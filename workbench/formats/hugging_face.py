@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import WorkbenchError
 from workbench.formats import _stored
 from workbench.nouns import ModelCard, StoredWeight
-from workbench.part import Format, SaveContext, Session
+from workbench.part import Decoder, Format, SaveContext, Session
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,6 +88,14 @@ sys.exit(gap > card["probe"]["tolerance"])
 
     def open_from(self, files: Mapping[str, bytes], *, threads: int = 1) -> Session:
         return _session(_loaded_from(files), files[INPUTS_FILE], threads)
+
+    def decoder_from(
+        self, files: Mapping[str, bytes], *, threads: int = 1
+    ) -> tuple[Session, Decoder | None]:  # None = it is no causal language model
+        from workbench.formats import _decoding
+
+        loaded = _loaded_from(files)
+        return _session(loaded, files[INPUTS_FILE], threads), _decoding.decoder(loaded)
 
     def scrub(self, folder: Path) -> list[str]:
         """config.json says where the model came from."""

@@ -12,12 +12,15 @@ from workbench.serve._trail import Trail
 from workbench.serve.api_keys import ApiKey
 from workbench.serve.models import Models
 
+PREDICTING = ("infer", "generate", "generate_stream")  # actions that a model answers
+
 
 @dataclass(frozen=True)
 class Limits:
     max_bytes: int = 32 << 20  # of one request, decompressed
     receive_seconds: float = 20.0  # from a request's first byte to its last
     max_connections: int = 2000  # on REST
+    generate_seconds: float = 60.0  # of one text
     stop_seconds: float = 20.0  # what is under way may take this long after SIGTERM
 
 
@@ -54,14 +57,14 @@ class Desk:
         """Count a request; note predictions and who was turned away, write down what administers."""
         self.metrics.ended(visit.port)
         self.metrics.count(visit.model, visit.version, visit.port, status)
-        if visit.action == "infer" and visit.model:
+        if visit.action in PREDICTING and visit.model:
             self.metrics.took(visit.model, visit.port, time.perf_counter() - visit.begun)
         if self.trail is None:
             return
         if scope == ADMIN and visit.key:
             facts = {"by": visit.key.id, "peer": visit.peer, "model": visit.model, "status": status, "port": visit.port}
             await self.trail.write(visit.action, **facts)
-        elif visit.action == "infer" or (scope and not visit.key):
+        elif visit.action in PREDICTING or (scope and not visit.key):
             key_id = visit.key.id if visit.key else ""
             self.trail.gather(key_id, visit.peer, visit.action, visit.model, visit.version, status)
 

@@ -10,10 +10,11 @@ from typing import Any
 from workbench import artifact
 from workbench.errors import ArtifactError, WorkbenchError
 from workbench.nouns import Artifact
-from workbench.part import Session
+from workbench.part import Decoder, Session
 from workbench.protect import encrypt, load
 from workbench.serve import _config, _gate, _signature, repository
 from workbench.serve._batcher import Batcher
+from workbench.serve._generating import Generator
 from workbench.serve._statistics import Statistics
 from workbench.serve.repository import Found
 
@@ -39,30 +40,32 @@ class Served:
     statistics: Statistics
     batcher: Batcher
     session: Session
+    generator: Generator | None  # None = it does not generate text
     signer: str  # id of the key that signed it; "" = nobody was asked for
     is_encrypted: bool
 
 
-def opened(found: Found, version: int, *, trust: Trust, threads: int) -> Served:
+def opened(found: Found, version: int, *, trust: Trust, threads: int, streams: int) -> Served:
     """Open one version; raises ArtifactError with why it won't be served."""
     folder = found.versions[version]
     saved, signer = _read(folder, trust)
     config = repository.config_of(found, saved.card)
-    session = _session(saved, threads)
+    session, decoder = _session(saved, threads)
     may_be_any = _config.parameter(config, _config.NON_FINITE) == "allow"
     signature = _signature.of(saved.card, max_batch=config.max_batch_size, finite_only=not may_be_any)
     statistics = Statistics()
     batcher = Batcher(session, signature, statistics, together=config.HasField("dynamic_batching"))
     return Served(
-        found.name, version, folder, saved.card, config, signature, statistics, batcher, session, signer,
+        found.name, version, folder, saved.card, config, signature, statistics, batcher, session,
+        Generator(decoder, streams) if decoder else None, signer,
         encrypt.is_encrypted(folder),
     )  # fmt: skip
 
 
-def _session(saved: Artifact, threads: int) -> Session:
+def _session(saved: Artifact, threads: int) -> tuple[Session, Decoder | None]:
     """Return an opened artifact that has given its recorded answer once, and is warm by that."""
     try:
-        session = artifact.open_session(saved, threads=threads)
+        session, decoder = artifact.open_decoder(saved, threads=threads)
         load.gap_to_recorded(saved, session)
     except WorkbenchError:
         raise
@@ -71,7 +74,7 @@ def _session(saved: Artifact, threads: int) -> Session:
         raise ArtifactError(
             f"{saved.folder} can't be opened: {first_line[:300]}", next_move="copy it anew, or run its job again"
         ) from error
-    return session
+    return session, decoder
 
 
 def _read(folder: Path, trust: Trust) -> tuple[Artifact, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -16,7 +18,7 @@ import workbench
 from workbench.artifact import sha256
 from workbench.errors import WorkbenchError
 from workbench.nouns import Artifact
-from workbench.serve import _body, _codec, _openapi, _told
+from workbench.serve import _body, _codec, _generating, _openapi, _told
 from workbench.serve._desk import Desk
 from workbench.serve._policy import ADMIN, PREDICT
 from workbench.serve._signature import Signature
@@ -116,6 +118,36 @@ class Routes:
         if not length:
             return Response(content, media_type=JSON)
         return Response(content, headers={LENGTH: str(length)}, media_type="application/octet-stream")
+
+    async def generate(self, request: Request, name: str, version: str = "") -> Response:
+        """Return a whole text: `{"text_input": …, "parameters": {"max_tokens": …}}`."""
+        served, begun = await self._generation(request, name, version)
+        pieces = [piece async for piece in begun]
+        text = "".join(piece["text_output"] for piece in pieces)
+        tokens = [piece["token"] for piece in pieces]
+        return _json({**served, "text_output": text, "tokens": tokens, "finish_reason": pieces[-1]["finish_reason"]})
+
+    async def generate_stream(self, request: Request, name: str, version: str = "") -> Response:
+        """Return the same token by token, as server-sent events."""
+        served, begun = await self._generation(request, name, version)
+
+        async def events() -> AsyncIterator[bytes]:
+            async with contextlib.aclosing(begun):
+                async for piece in begun:
+                    yield b"data: " + orjson.dumps({**served, **piece}) + b"\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    async def _generation(self, request: Request, name: str, version: str) -> tuple[dict[str, str], Any]:
+        record = _codec.json_object(await _body.read(request, self.desk.limits))
+        served = self.models.get(name, version)
+        request.state.visit.model, request.state.visit.version = served.name, str(served.version)
+        if served.generator is None:
+            raise Refusal(
+                "invalid", f"{name!r} does not generate text: that takes a language model in format hugging_face"
+            )
+        begun = await served.generator.begin(_generating.wish(record), self.desk.limits.generate_seconds)
+        return {"model_name": served.name, "model_version": str(served.version)}, begun
 
     async def predict(self, request: Request) -> Response:
         """`{"input": …}` → `{"output": …}`: nested lists, or an object of them by name where there are several."""

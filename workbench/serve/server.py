@@ -36,6 +36,7 @@ class Settings:
     audit: Path | None = None
     rate: str = ""  # per key, as in 100/second
     threads: int = 1  # of each model
+    streams: int = 4  # texts that one model generates at once
     limits: Limits = Limits()
 
 
@@ -63,7 +64,9 @@ async def serve(settings: Settings, on_ready: Callable[[Started], None]) -> None
     if settings.audit is not None:
         assert settings.trust.keys is not None
         trail = Trail(settings.audit, settings.trust.keys)
-    models = Models(settings.roots, settings.runs, trust=settings.trust, threads=settings.threads)
+    models = Models(
+        settings.roots, settings.runs, trust=settings.trust, threads=settings.threads, streams=settings.streams
+    )
     desk = Desk(models, policy, Metrics(), settings.limits, trail)
     stop = _stop_on_signals()
     await models.load_all()
