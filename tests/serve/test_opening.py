@@ -224,3 +224,12 @@ def test_every_format_is_served_and_answers_like_onnx(
     expected = artifact.open_session(artifact.read(artifacts["digits"]))({"pixels": example})["logits"]
     assert np.abs(served.session({"pixels": example})["logits"] - expected).max() <= 1e-5
     assert served.signature.max_batch == 64
+
+
+def test_a_model_that_finds_its_ranges_while_running_shares_no_batch(shared_store: Store, tmp_path: Path) -> None:
+    """The ranges are of the whole batch: with strangers in it the same request would get another answer."""
+    steps = [{"use": "train", "epochs": 1}, {"use": "int8_dynamic"}]
+    folder = Path(carry_out(small_job(steps=steps), shared_store).folder) / "artifact"
+    repository.add(folder, tmp_path / "models", name="digits")
+    served = loaded(tmp_path / "models").get("digits")
+    assert served.signature.max_batch == 64 and served.batcher.largest == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from workbench.serve.refusal import Refusal
 LENGTH = "inference-header-content-length"
 OPEN = ("/v2/health/live", "/v2/health/ready", "/openapi.json")  # without a key: they tell nothing of the models
 JSON = "application/json"
+INFER = re.compile(r"/v2/models/(?P<name>[^/]+)(/versions/(?P<version>[^/]+))?/infer")
 
 
 def app(desk: Desk) -> Any:
@@ -43,14 +45,14 @@ def app(desk: Desk) -> Any:
     inner.add_exception_handler(Refusal, _refused)
     inner.add_exception_handler(ClientDisconnect, _gone)
     inner.openapi = lambda: _openapi.described(inner)  # type: ignore[method-assign]
-    return Admission(inner, desk)
+    return Admission(inner, routes)
 
 
 class Admission:
     """Asks for the key before anything else is looked at, turns refusals into answers, and counts."""
 
-    def __init__(self, inner: Any, desk: Desk) -> None:
-        self.inner, self.desk = inner, desk
+    def __init__(self, inner: Any, routes: Routes) -> None:
+        self.inner, self.routes, self.desk = inner, routes, routes.desk
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -70,7 +72,14 @@ class Admission:
         try:
             if needed:
                 self.desk.admit(visit, _header(scope, b"authorization"), needed)
-            await self.inner(scope, receive, sent)
+            found = INFER.fullmatch(path) if scope["method"] == "POST" else None
+            if found is None:
+                await self.inner(scope, receive, sent)
+            else:  # past FastAPI's own routing, which takes longer than a small model
+                answer = await self.routes.infer(Request(scope, receive), found["name"], found["version"] or "")
+                await answer(scope, receive, sent)
+        except ClientDisconnect:
+            status = 499  # nobody is left to be told; what proxies write for it
         except Refusal as refusal:
             await (await _refused(None, refusal))(scope, receive, sent)
         finally:
