@@ -65,19 +65,26 @@ def _latency(session: Session, pump: Pump) -> Any:
     return Latency(session, pump)
 
 
+def _serve(session: Session, pump: Pump) -> Any:
+    from widgets.serve_model import ServeModel
+
+    return ServeModel(session, pump)
+
+
 def _storage(session: Session, pump: Pump) -> Any:
     from widgets.storage import Storage
 
     return Storage(session, pump)
 
 
-# Title → what makes the panel when its tab is opened first. A later room (distribute, serve) adds a line here.
+# Title → what makes the panel when its tab is opened first. A later room (distribute) adds a line here.
 TABS: dict[str, Callable[[Session, Pump], Any]] = {
     "Trade-off": TradeOff,
     "Sensitivity": _sensitivity,
     "Compare": _compare,
     "Examples": _examples,
     "Latency": _latency,
+    "Serve": _serve,
     "Copy as": TakeAway,
     "Storage": _storage,
 }
@@ -121,6 +128,9 @@ class Workbench:
         """Stop following and free every widget; runs and queue go on."""
         self.pump.stop()
         self.session.unobserve_all()
+        for panel in self.panels.values():
+            if hasattr(panel, "close"):
+                panel.close()
         _closing.close_all(self, spare=loader())
         if self in _open:
             _open.remove(self)

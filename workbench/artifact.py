@@ -15,7 +15,7 @@ from workbench.context import SavingContext, contiguous
 from workbench.errors import ArtifactError
 from workbench.job import Job
 from workbench.nouns import SCHEMA, Artifact, ModelCard, Splits, TensorSpec
-from workbench.part import Format, Session
+from workbench.part import Decoder, Format, Session
 from workbench.prefix import State
 from workbench.store import write_json
 
@@ -93,13 +93,27 @@ def verify(artifact: Artifact) -> list[str]:
 
 def open_session(artifact: Artifact, threads: int = 1) -> Session:
     """Open an artifact with its own format after checking its files; one in memory is not written anywhere."""
+    made = _checked(artifact)
+    if artifact.files is not None:
+        return made.open_from(artifact.files, threads=threads)
+    return made.open(Path(artifact.folder), threads=threads)
+
+
+def open_decoder(
+    artifact: Artifact, threads: int = 1
+) -> tuple[Session, Decoder | None]:  # None = it can't go on from a text
+    """Open an artifact in memory, once, for whole inputs and for going on token by token."""
+    assert artifact.files is not None
+    return _checked(artifact).decoder_from(artifact.files, threads=threads)
+
+
+def _checked(artifact: Artifact) -> Format:
+    """Return the format of an artifact whose files are as its card says."""
     if problems := verify(artifact):
         raise ArtifactError(f"{artifact.folder}: {'; '.join(problems)}", next_move="run the job again: --again")
     made = catalog.make("formats", artifact.card["format_record"])
     assert isinstance(made, Format)
-    if artifact.files is not None:
-        return made.open_from(artifact.files, threads=threads)
-    return made.open(Path(artifact.folder), threads=threads)
+    return made
 
 
 def described(folder: Path) -> dict[str, Any]:

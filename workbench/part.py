@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -208,6 +209,17 @@ class SaveContext(Protocol):
     seed: int
 
 
+@dataclass(frozen=True)
+class Decoder:
+    """A language model that goes on from what it has read, token by token."""
+
+    # Takes the tokens to begin with; yields the next token's logits (vocabulary,), and is sent the token that was chosen.
+    read: Callable[[Sequence[int]], Generator[np.ndarray, int, None]]
+    context: int  # most tokens that it can hold, the first ones included
+    vocabulary: int
+    ends: frozenset[int]  # tokens that end a text
+
+
 class Format(Part):
     """Family `formats`: how a model is written, and how that file is opened again."""
 
@@ -235,6 +247,12 @@ class Format(Part):
     def unsafe(self, files: Mapping[str, IO[bytes]]) -> list[str]:
         """Return what the files of an artifact, by name, could do besides computing; empty when nothing."""
         return []
+
+    def decoder_from(
+        self, files: Mapping[str, bytes], *, threads: int = 1
+    ) -> tuple[Session, Decoder | None]:  # None = it is no language model, or this runtime keeps nothing between tokens
+        """Open the same as `open_from`, once, also for going on token by token."""
+        return self.open_from(files, threads=threads), None
 
     def scrub(self, folder: Path) -> list[str]:
         """Remove from the files, in place, what no runtime reads; returns what was removed, in words."""

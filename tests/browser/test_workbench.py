@@ -276,3 +276,28 @@ def _owner(run: Any) -> int | None:
     """Return the worker's process of a draft, None until it has taken it."""
     path = Path(run.folder) / "owner.json"
     return json.loads(path.read_text())["pid"] if path.exists() else None
+
+
+def test_a_run_is_served_asked_and_loaded_from_its_tab(page: Page, place: Lab, outside_requests: list[str]) -> None:
+    open_workbench(page, place)
+    page.set_default_timeout(30_000)
+    tab(page, "Serve")
+    panel = page.locator(".wb-serve")
+    panel.locator("button", has_text="Serve").click()
+    expect(panel).to_contain_text("✓ serving", timeout=120_000)
+    panel.locator("button", has_text="Ask").click()
+    expect(panel.locator(".wb-served")).to_contain_text("%", timeout=30_000)
+    panel.locator("summary", has_text="curl").click()
+    expect(panel.locator("pre").first).to_contain_text("/infer")
+    picture(page, "9-serve")
+    panel.locator("button", has_text="Load test").click()
+    page.wait_for_function(
+        "() => document.querySelector('.wb-serve .js-plotly-plot')?.data?.[0]?.x?.length >= 2", timeout=120_000
+    )
+    panel.locator("button", has_text="Stop the test").click()
+    expect(panel).to_contain_text("kept up with", timeout=30_000)
+    panel.locator(".js-plotly-plot").scroll_into_view_if_needed()
+    picture(page, "10-load")
+    panel.locator("button", has_text="Stop").first.click()
+    expect(panel).to_contain_text("Nothing is served", timeout=60_000)
+    assert outside_requests == []

@@ -65,6 +65,11 @@ class StandIn:
         def run() -> None:
             loop.run_until_complete(begin())
             loop.run_forever()
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            if left:
+                loop.run_until_complete(asyncio.wait(left))
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()

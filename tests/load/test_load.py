@@ -101,7 +101,9 @@ def test_the_command_keeps_figures_and_chart_and_makes_up_a_request(tmp_path: Pa
     figure = load_figure(load_data(record))
     assert "per second" in figure.layout.xaxis.title.text and "ms" in figure.layout.yaxis.title.text
     assert [curve.name for curve in load_data(record).curves] == ["p50", "p95"]
-    assert "too few" in load_data(record).missing[0]
+    assert (
+        load_data(record).missing == "p99 at 2 of 2 rates, p99.9 at 2 of 2 rates: too few requests, or too many failed"
+    )
 
 
 def test_the_chart_says_where_it_falls_behind() -> None:

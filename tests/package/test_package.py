@@ -161,6 +161,9 @@ def test_what_can_not_be_packaged_or_taken_in_is_said(run: Run, result: Path, st
     with pytest.raises(InvalidInput, match="no run"):
         device.take_in(store, result)
     whole = json.loads(result.read_text())
+    (tmp_path / "other.json").write_text(json.dumps({**whole, "files": {**whole["files"], "model.onnx": "0" * 64}}))
+    with pytest.raises(InvalidInput, match="other files"):
+        device.take_in(Store(Path(run.folder).parent), tmp_path / "other.json")
     for change in ({"kind": "x"}, {"single_ms": [[-1]]}, {"machine": "fast"}, {"device": "/"}, {"peak_bytes": []}):
         (tmp_path / "odd.json").write_text(json.dumps({**whole, **change}))
         with pytest.raises(ArtifactError, match="is no result"):

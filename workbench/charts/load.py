@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 DASHES = {"p50": "solid", "p95": "dash", "p99": "dashdot", "p99.9": "dot"}
+TICKS = [digit * 10.0**power for power in range(-2, 6) for digit in (1, 2, 5)]  # plotly's own say "2" for 20
 
 
 @dataclass(frozen=True)
@@ -31,24 +32,25 @@ class LoadData:
     saturation: float | None  # requests per second; None = not even the lowest rate was kept up with
     first_too_much: float | None  # None = no rate was
     behind: tuple[float, ...]
-    missing: tuple[str, ...]  # which percentile is not known at which rate, in words
+    missing: str  # which percentiles are not known at how many rates, in words
 
 
 def load_data(record: Mapping[str, Any]) -> LoadData:
     """Return what to draw of a record of `workbench load`."""
     steps: Sequence[Mapping[str, Any]] = record["steps"]
     names = [name for name in DASHES if any(name in step["percentiles_ms"] for step in steps)]
-    curves, missing = [], []
+    curves, missing = [], list[str]()
     for name in names:
         known = [
             (step["rate"], step["percentiles_ms"][name]) for step in steps if step["percentiles_ms"][name] is not None
         ]
-        missing += [_why_missing(name, step) for step in steps if step["percentiles_ms"][name] is None]
+        if len(known) < len(steps):
+            missing.append(f"{name} at {len(steps) - len(known)} of {len(steps)} rates")
         if known:
             rates, ms = zip(*known)
             curves.append(LoadCurve(name, rates, ms))
     behind = tuple(step["rate"] for step in steps if not step["keeps_up"])
-    return LoadData(tuple(curves), record["saturation"], record["first_too_much"], behind, tuple(missing))
+    return LoadData(tuple(curves), record["saturation"], record["first_too_much"], behind, _why(missing))
 
 
 def load_figure(data: LoadData) -> go.Figure:
@@ -70,8 +72,8 @@ def load_figure(data: LoadData) -> go.Figure:
             x0=data.first_too_much, x1=max(right, data.first_too_much * 1.1), fillcolor=_style.FAINT, opacity=0.15, line_width=0,
             annotation_text="falls behind", annotation_position="top left",
         )  # fmt: skip
-    figure.update_xaxes(title_text="requests due (per second)", type="log")
-    figure.update_yaxes(title_text="latency from when it was due (ms)", type="log")
+    figure.update_xaxes(title_text="requests due (per second)", type="log", tickvals=TICKS, tickformat=",~g")
+    figure.update_yaxes(title_text="latency from when it was due (ms)", type="log", tickvals=TICKS, tickformat=",~g")
     return _style.finish(figure, alt=f"Latency under load. {summary(data)}")
 
 
@@ -84,10 +86,5 @@ def summary(data: LoadData) -> str:
     return f"The server kept up with {data.saturation:,.4g} requests/s and fell behind at {data.first_too_much:,.4g}."
 
 
-def _why_missing(name: str, step: Mapping[str, Any]) -> str:
-    why = (
-        f"{step['num_failed']:,} of {step['num_due']:,} failed"
-        if step["num_failed"]
-        else f"{step['num_due']:,} requests are too few"
-    )
-    return f"{name} at {step['rate']:,.4g}/s: {why}"
+def _why(missing: Sequence[str]) -> str:
+    return f"{', '.join(missing)}: too few requests, or too many failed" if missing else ""

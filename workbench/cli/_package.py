@@ -15,6 +15,7 @@ def package(
     to: Annotated[Path, typer.Argument(metavar="OUT.tar", help="A new file")],
     keys: Annotated[Path | None, typer.Option("--keys", envvar="WORKBENCH_KEYS", help="Sign the artifact with the newest")] = None,
     name: Annotated[str, typer.Option(help="Name of the model on a server; default: that of the model")] = "",
+    image: Annotated[str, typer.Option(help="Image that kserve.yaml names; default: the model's name")] = "",
     only_plan: Annotated[bool, typer.Option("--plan", help="Say the sizes, write nothing")] = False,
     store: Store = HERE, json: Json = False,
 ) -> None:  # fmt: skip
@@ -31,7 +32,7 @@ def package(
     from workbench.store import Store as RunStore
     from workbench.wording import bytes_text
 
-    planned = packaging.plan(find_run(RunStore(store), run), keys=keys, name=name)
+    planned = packaging.plan(find_run(RunStore(store), run), keys=keys, name=name, image=image)
     rows = [(f"{planned.name}/{file.name}", bytes_text(file.num_bytes), file.what) for file in planned.files]
     if not json:
         say_rows(("file", "size", "what"), [*rows, ("", bytes_text(planned.num_bytes), "all")], numbers=("size",))

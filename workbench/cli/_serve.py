@@ -71,6 +71,7 @@ def serve(
     receive_seconds: Annotated[float, typer.Option(min=0.1, help="A request must have arrived by then")] = 20.0,
     max_connections: Annotated[int, typer.Option(min=1, help="On REST")] = 2000,
     threads: Annotated[int, typer.Option(min=1, help="Of each model")] = 1,
+    streams: Annotated[int, typer.Option(min=1, max=64, help="Texts that one model generates at once")] = 4,
     store: Store = HERE,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON when it answers; its fields are listed above")] = False,
 ) -> None:  # fmt: skip
@@ -91,7 +92,7 @@ def serve(
     roots, runs = _sources(what, store)
     settings = Settings(
         tuple(roots), runs, host, http, grpc, tls_cert, tls_key, client_ca, keys, Trust(protect, not unsigned), audit, rate,
-        threads, Limits(max_bytes, receive_seconds, max_connections),
+        threads, streams, Limits(max_bytes, receive_seconds, max_connections),
     )  # fmt: skip
     asyncio.run(run(settings, lambda started: _say_started(started, settings, json)))
 

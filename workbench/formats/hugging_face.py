@@ -11,7 +11,7 @@ from workbench.errors import WorkbenchError
 from workbench.formats import _stored
 from workbench.formats._loading import COMPARES_ITSELF
 from workbench.nouns import ModelCard, StoredWeight
-from workbench.part import Format, SaveContext, Session
+from workbench.part import Decoder, Format, SaveContext, Session
 
 if TYPE_CHECKING:
     from torch import nn
@@ -98,6 +98,14 @@ def open_model(threads=0):
 
     def open_from(self, files: Mapping[str, bytes], *, threads: int = 1) -> Session:
         return _session(_loaded_from(files), files[INPUTS_FILE], threads)
+
+    def decoder_from(
+        self, files: Mapping[str, bytes], *, threads: int = 1
+    ) -> tuple[Session, Decoder | None]:  # None = it is no causal language model
+        from workbench.formats import _decoding
+
+        loaded = _loaded_from(files)
+        return _session(loaded, files[INPUTS_FILE], threads), _decoding.decoder(loaded)
 
     def scrub(self, folder: Path) -> list[str]:
         """config.json says where the model came from."""

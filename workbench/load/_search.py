@@ -84,8 +84,7 @@ class Tested:
         """Return plain values, without single samples."""
         from dataclasses import asdict
 
-        hidden = ("latencies_ms", "service_ms")
-        steps = [{key: value for key, value in vars(step).items() if key not in hidden} for step in self.steps]
+        steps = [step_record(step) for step in self.steps]
         return {
             "schema": SCHEMA, "kind": KIND, "url": self.url, "model": self.model, "settings": asdict(self.settings), "steps": steps,
             "saturation": self.saturation, "first_too_much": self.first_too_much,
@@ -94,6 +93,11 @@ class Tested:
     def write(self, path: Path) -> None:
         with disk_errors(path):
             path.write_bytes(orjson.dumps(self.to_json(), option=orjson.OPT_INDENT_2))
+
+
+def step_record(step: Step) -> dict[str, Any]:
+    """Return a step's figures without its single samples."""
+    return {key: value for key, value in vars(step).items() if key not in ("latencies_ms", "service_ms")}
 
 
 def measure_load(target: Target, settings: Settings, *, say: Callable[[Step], None] = lambda _: None) -> Tested:

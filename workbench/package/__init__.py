@@ -4,6 +4,7 @@
     NAME/README.md          model card, with what was measured where, and the commands for this folder
     NAME/requirements.txt   what opening and measuring takes, with the versions that were tested
     NAME/measure.py         measures on the machine it lies on; timing.py is its protocol
+    NAME/Containerfile      an image that serves it; kserve.yaml runs that image in a cluster
     NAME/client.py          asks a running server, with nothing but Python; example.json is a request for curl
 
 `plan` says every file and its size before anything is written; the same run gives the same bytes, but for the signature.
@@ -23,7 +24,7 @@ from workbench import artifact
 from workbench.errors import ArtifactError, InvalidInput
 from workbench.job import slug
 from workbench.nouns import Artifact, Run
-from workbench.package import _model_card, _texts
+from workbench.package import _cloud, _model_card, _texts
 from workbench.protect import encrypt, sign
 from workbench.store import disk_errors
 
@@ -54,7 +55,7 @@ class Plan:
         return sum(file.num_bytes for file in self.files)
 
 
-def plan(run: Run, *, keys: Path | None = None, name: str = "") -> Plan:
+def plan(run: Run, *, keys: Path | None = None, name: str = "", image: str = "") -> Plan:
     """Return what a run's package will hold; `keys` signs the artifact with the newest of them.
 
     Raises InvalidInput for a run that has no artifact, ArtifactError for one that was changed.
@@ -72,6 +73,8 @@ def plan(run: Run, *, keys: Path | None = None, name: str = "") -> Plan:
         "measure.py": ("measures on the machine it lies on", _texts.measure_script()),
         "timing.py": ("the protocol of measure.py", _texts.timing_script()),
         "client.py": ("asks a server", _texts.client_script(name)),
+        "Containerfile": ("an image that serves it", _cloud.containerfile(name)),
+        "kserve.yaml": ("a KServe InferenceService of that image", _cloud.inference_service(name, image or name)),
         "example.json": ("a request for client.py and curl", _texts.example(saved)),
     }
     files = [_in_artifact(folder, each) for each in ("card.json", *saved.card["files"])]

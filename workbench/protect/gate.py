@@ -29,9 +29,7 @@ def check(found: Artifact, *, is_signed: bool) -> None:
     if made.is_program and not is_signed:
         problems.append(f"{made.name()} files are programs, and nobody trusted has signed it")
     with contextlib.ExitStack() as stack:
-        files = {
-            name: stack.enter_context(_opened(found, name)) for name in found.card["files"] if _is_there(found, name)
-        }
+        files = {name: stack.enter_context(_opened(found, name)) for name in _names(found)}
         problems += [f"{name} is a pickle, or holds one" for name, file in files.items() if _is_pickle(name, file)]
         problems += made.unsafe(files)
     if problems:
@@ -41,9 +39,12 @@ def check(found: Artifact, *, is_signed: bool) -> None:
         )
 
 
-def _is_there(found: Artifact, name: str) -> bool:
-    """Missing files are told of by `artifact.verify`, with the rest of what differs from the card."""
-    return name in found.files if found.files is not None else (Path(found.folder) / name).is_file()
+def _names(found: Artifact) -> list[str]:
+    """Return every file, whether its card names it or not."""
+    if found.files is not None:
+        return sorted(found.files)
+    folder = Path(found.folder)
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def _opened(found: Artifact, name: str) -> IO[bytes]:

@@ -1,6 +1,7 @@
 """Answers requests one batch at a time: what arrives while the model works waits together and is answered together.
 
-No timer: a lone request is never kept waiting for company.
+No timer: a lone request is never kept waiting for company. Models that answer a full batch quicker than a thread is woken run in
+the event loop itself, on what came in during its last turn.
 """
 
 from __future__ import annotations
@@ -33,14 +34,17 @@ class Waiting:
 
 
 class Batcher:
-    """One worker thread for one opened model; lives in one event loop."""
+    """One worker thread for one opened model (none for a quick one); lives in one event loop."""
 
-    def __init__(self, session: Session, signature: Signature, statistics: Statistics, *, together: bool) -> None:
+    def __init__(
+        self, session: Session, signature: Signature, statistics: Statistics, *, together: bool, is_quick: bool
+    ) -> None:
         self.session, self.signature, self.statistics = session, signature, statistics
         self.largest = signature.max_batch if together else 0  # examples in a batch; 0 = each request alone
         self._waiting: deque[Waiting] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._is_busy = False
+        self._is_busy, self._is_quick = False, is_quick
+        self._batch: list[Waiting] = []  # what a quick model answers in this turn
         # With integers among the inputs a model can meet values that it has no row for; floats never fail it.
         self._values_may_fail = any(each.dtype.kind in "iu" for each in signature.inputs.values())
 
@@ -61,13 +65,21 @@ class Batcher:
         self._thread.shutdown(wait=False)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        batch = self._take()
-        if not batch:
-            self._is_busy = False
+        self._is_busy = bool(self._waiting)
+        if not self._is_busy:
             return
-        self._is_busy = True
+        if self._is_quick:
+            turn = loop.create_task(self._turn())
+            turn.add_done_callback(lambda ended: self._deliver(self._batch, ended, loop))
+            return
+        batch = self._take()
         work = loop.run_in_executor(self._thread, self._run, batch)
         work.add_done_callback(lambda ended: self._deliver(batch, ended, loop))
+
+    async def _turn(self) -> list[dict[str, np.ndarray]]:
+        """Answer what has come in until now; a task of its own, so that an error stays in it."""
+        self._batch = self._take()
+        return self._run(self._batch)
 
     def _take(self) -> list[Waiting]:
         """Take from the queue, in order, what fits into one batch; callers that went away are left out."""
@@ -86,7 +98,9 @@ class Batcher:
         return batch
 
     def _run(self, batch: list[Waiting]) -> list[dict[str, np.ndarray]]:
-        """Run in the worker's thread."""
+        """Call the model, in the worker's thread or in the loop."""
+        if not batch:  # all of them went away
+            return []
         begun = time.perf_counter_ns()
         if len(batch) == 1:
             outputs = [self.session(batch[0].inputs)]

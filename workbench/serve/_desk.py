@@ -11,7 +11,8 @@ from workbench.serve._policy import ADMIN, Policy
 from workbench.serve._trail import Trail
 from workbench.serve.api_keys import ApiKey
 from workbench.serve.models import Models
-from workbench.serve.refusal import Refusal
+
+PREDICTING = ("infer", "generate", "generate_stream")  # actions that a model answers
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Limits:
     max_bytes: int = 32 << 20  # of one request, decompressed
     receive_seconds: float = 20.0  # from a request's first byte to its last
     max_connections: int = 2000  # on REST
+    generate_seconds: float = 60.0  # of one text
     stop_seconds: float = 20.0  # what is under way may take this long after SIGTERM
 
 
@@ -44,7 +46,7 @@ class Desk:
     trail: Trail | None  # None = no audit log
 
     def begun(self, port: str, action: str, peer: str) -> Visit:
-        self.metrics.change_under_way(port, 1)
+        self.metrics.begun(port)
         return Visit(port, action, peer)
 
     def admit(self, visit: Visit, authorization: str, scope: str) -> None:
@@ -52,19 +54,19 @@ class Desk:
         visit.key = self.policy.admit(authorization, scope)
 
     async def ended(self, visit: Visit, status: str, scope: str) -> None:
-        """Count a request; write down predictions, what administers, and who was turned away."""
-        self.metrics.change_under_way(visit.port, -1)
+        """Count a request; note predictions and who was turned away, write down what administers."""
+        self.metrics.ended(visit.port)
         self.metrics.count(visit.model, visit.version, visit.port, status)
-        if visit.action == "infer" and visit.model:
+        if visit.action in PREDICTING and visit.model:
             self.metrics.took(visit.model, visit.port, time.perf_counter() - visit.begun)
         if self.trail is None:
             return
-        key_id = visit.key.id if visit.key else ""
-        if visit.action == "infer" and visit.key:
-            self.trail.predicted(key_id, visit.peer, visit.model, visit.version, status)
-        elif scope == ADMIN or (scope and not visit.key):
-            facts = {"by": key_id, "peer": visit.peer, "model": visit.model, "status": status, "port": visit.port}
+        if scope == ADMIN and visit.key:
+            facts = {"by": visit.key.id, "peer": visit.peer, "model": visit.model, "status": status, "port": visit.port}
             await self.trail.write(visit.action, **facts)
+        elif visit.action in PREDICTING or (scope and not visit.key):
+            key_id = visit.key.id if visit.key else ""
+            self.trail.gather(key_id, visit.peer, visit.action, visit.model, visit.version, status)
 
     async def infer(self, visit: Visit, name: str, version: str, decode: Any) -> tuple[Any, Any, dict[str, Any]]:
         """Return the model that answered, the request that `decode(signature)` made, and the outputs."""
@@ -73,9 +75,3 @@ class Desk:
         request = decode(served.signature)
         outputs = await self.models.infer(served, request.inputs, request.wanted)
         return served, request, outputs
-
-
-def no_more(models: Models) -> None:
-    """Raise Refusal while the server stops."""
-    if not models.is_ready:
-        raise Refusal("stopping", "the server is stopping")

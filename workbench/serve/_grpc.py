@@ -15,12 +15,12 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.serve import _codec, _told
-from workbench.serve._desk import Desk, Visit, no_more
+from workbench.serve._desk import Desk, Visit
 from workbench.serve._policy import ADMIN, PREDICT
 from workbench.serve.refusal import Refusal
 
 OPEN = ("ServerLive", "ServerReady")  # without a key, as the standard health service
-MANAGING = ("RepositoryModelLoad", "RepositoryModelUnload")
+MANAGING = {"RepositoryModelLoad": "load", "RepositoryModelUnload": "unload"}  # as REST calls them
 MAX_STREAMS = 256  # calls at once on one connection
 
 
@@ -52,9 +52,12 @@ class Server:
     async def start(self) -> None:
         await self._server.start()
 
+    async def say_stopping(self) -> None:
+        """Tell whoever watches the standard health service, so that calls go elsewhere."""
+        await self.health.enter_graceful_shutdown()
+
     async def stop(self, seconds: float) -> None:
         """Take no more calls, and give those under way this long."""
-        await self.health.enter_graceful_shutdown()
         await self._server.stop(seconds)
 
 
@@ -85,7 +88,7 @@ def _admitted(desk: Desk, name: str, method: Any) -> Any:
     scope = "" if name in OPEN else ADMIN if name in MANAGING else PREDICT
 
     async def call(calls: Calls, request: Any, context: Any) -> Any:
-        visit, status = desk.begun("grpc", name, context.peer()), "OK"
+        visit, status = desk.begun("grpc", MANAGING.get(name, name), context.peer()), "OK"
         try:
             if scope:
                 desk.admit(visit, _authorization(context), scope)
@@ -151,7 +154,6 @@ class Calls:
         return service_pb2.RepositoryModelUnloadResponse()
 
     async def ModelInfer(self, request: Any, visit: Visit) -> Any:
-        no_more(self.models)
         visit.action = "infer"
         served, asked, outputs = await self.desk.infer(
             visit, request.model_name, request.model_version, lambda signature: _codec.from_grpc(request, signature)

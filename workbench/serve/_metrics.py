@@ -13,6 +13,7 @@ class Metrics:
     """Has a registry of its own, so that two servers in one process don't meet."""
 
     def __init__(self) -> None:
+        self.num_begun = 0
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         labels = ("model", "version", "port", "status")
@@ -37,8 +38,12 @@ class Metrics:
     def count(self, model: str, version: str, port: str, status: str) -> None:
         self._child(self.requests, model, version, port, status).inc()
 
-    def change_under_way(self, port: str, by: int) -> None:
-        self._child(self.under_way, port).inc(by)
+    def begun(self, port: str) -> None:
+        self.num_begun += 1
+        self._child(self.under_way, port).inc()
+
+    def ended(self, port: str) -> None:
+        self._child(self.under_way, port).dec()
 
     def took(self, model: str, port: str, seconds: float) -> None:
         self._child(self.seconds, model, port).observe(seconds)

@@ -10,7 +10,7 @@ SUMMARY = "Open Inference Protocol V2, with /predict and /export as short ways i
 REFUSALS = {
     "400": "the request is wrong", "401": "no key, or one that is not known, expired or revoked",
     "403": "the key's scopes don't cover this", "404": "no such model, version or path", "408": "the body came too slowly",
-    "413": "too large", "415": "a content-encoding that is not known", "429": "too many", "503": "stopping",
+    "413": "too large", "415": "a content-encoding that is not known", "429": "too many", "503": "not ready",
 }  # fmt: skip
 NUMBERS: dict[str, Any] = {
     "type": "array", "items": {"anyOf": [{"type": ["number", "boolean"]}, {"type": "array", "items": {}}]}
@@ -51,6 +51,20 @@ PREDICT = {
         "input": {"anyOf": [NUMBERS, {"type": "object", "additionalProperties": NUMBERS}]}, "model": {"type": "string"}
     },
 }  # fmt: skip
+GENERATE = {
+    "type": "object",
+    "properties": {
+        "text_input": {"type": "string", "minLength": 1}, "tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        "parameters": {
+            "type": "object", "additionalProperties": False,
+            "properties": {
+                "max_tokens": {"type": "integer", "minimum": 1}, "temperature": {"type": "number", "minimum": 0, "maximum": 100},
+                "top_k": {"type": "integer", "minimum": 1}, "seed": {"type": "integer", "minimum": 0},
+            },
+        },
+    },
+}  # fmt: skip
+GENERATED = {"type": "object", "required": ["model_name", "text_output", "tokens", "finish_reason"]}
 PREDICTED = {"type": "object", "required": ["output"], "properties": {"output": {}}}
 OBJECT = {"type": "object"}
 FILE = {"type": "string", "format": "binary"}
@@ -72,6 +86,8 @@ def _extra(
 
 
 _MODEL, _INFER = _extra(OBJECT), _extra(INFERRED, body=INFER, binary=True)
+_GENERATE, _STREAM = _extra(GENERATED, body=GENERATE), _extra(GENERATED, body=GENERATE)
+_STREAM["openapi_extra"]["responses"]["200"]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
 _EXPORT: dict[str, Any] = _extra(OBJECT)
 _EXPORT["openapi_extra"]["responses"]["200"]["content"] = {"application/octet-stream": {"schema": FILE}}
 _EXPORT["openapi_extra"]["parameters"] = [{"name": "model", "in": "query", "schema": {"type": "string"}}]
@@ -88,6 +104,8 @@ ROUTES: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
         for version in ("", "/versions/{version}")
         for path, method, function, extra in (
             ("/infer", "POST", "infer", _INFER),
+            ("/generate", "POST", "generate", _GENERATE),
+            ("/generate_stream", "POST", "generate_stream", _STREAM),
             ("", "GET", "model", _MODEL),
             ("/ready", "GET", "model_ready", _MODEL),
             ("/config", "GET", "config", _MODEL),

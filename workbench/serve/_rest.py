@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -16,8 +19,8 @@ import workbench
 from workbench.artifact import sha256
 from workbench.errors import WorkbenchError
 from workbench.nouns import Artifact
-from workbench.serve import _body, _codec, _openapi, _told
-from workbench.serve._desk import Desk, no_more
+from workbench.serve import _body, _codec, _generating, _openapi, _told
+from workbench.serve._desk import Desk
 from workbench.serve._policy import ADMIN, PREDICT
 from workbench.serve._signature import Signature
 from workbench.serve.refusal import Refusal
@@ -25,6 +28,7 @@ from workbench.serve.refusal import Refusal
 LENGTH = "inference-header-content-length"
 OPEN = ("/v2/health/live", "/v2/health/ready", "/openapi.json")  # without a key: they tell nothing of the models
 JSON = "application/json"
+INFER = re.compile(r"/v2/models/(?P<name>[^/]+)(/versions/(?P<version>[^/]+))?/infer")
 
 
 def app(desk: Desk) -> Any:
@@ -41,14 +45,14 @@ def app(desk: Desk) -> Any:
     inner.add_exception_handler(Refusal, _refused)
     inner.add_exception_handler(ClientDisconnect, _gone)
     inner.openapi = lambda: _openapi.described(inner)  # type: ignore[method-assign]
-    return Admission(inner, desk)
+    return Admission(inner, routes)
 
 
 class Admission:
     """Asks for the key before anything else is looked at, turns refusals into answers, and counts."""
 
-    def __init__(self, inner: Any, desk: Desk) -> None:
-        self.inner, self.desk = inner, desk
+    def __init__(self, inner: Any, routes: Routes) -> None:
+        self.inner, self.routes, self.desk = inner, routes, routes.desk
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -57,7 +61,7 @@ class Admission:
         path, status = scope["path"], 500
         needed = "" if path in OPEN else needed_scope(path)
         peer = scope["client"][0] if scope["client"] else ""
-        visit = scope["state"]["visit"] = self.desk.begun("rest", path.rsplit("/", 1)[-1], peer)
+        visit = scope["state"]["visit"] = self.desk.begun("rest", path.rsplit("/", 1)[-1][:40], peer)
 
         async def sent(message: Any) -> None:
             nonlocal status
@@ -68,7 +72,14 @@ class Admission:
         try:
             if needed:
                 self.desk.admit(visit, _header(scope, b"authorization"), needed)
-            await self.inner(scope, receive, sent)
+            found = INFER.fullmatch(path) if scope["method"] == "POST" else None
+            if found is None:
+                await self.inner(scope, receive, sent)
+            else:  # past FastAPI's own routing, which takes longer than a small model
+                answer = await self.routes.infer(Request(scope, receive), found["name"], found["version"] or "")
+                await answer(scope, receive, sent)
+        except ClientDisconnect:
+            status = 499  # nobody is left to be told; what proxies write for it
         except Refusal as refusal:
             await (await _refused(None, refusal))(scope, receive, sent)
         finally:
@@ -104,7 +115,6 @@ class Routes:
         return _json(_told.statistics(self.models, name, version))
 
     async def infer(self, request: Request, name: str, version: str = "") -> Response:
-        no_more(self.models)
         body = await _body.read(request, self.desk.limits)
         header, tail = _split(body, request.headers.get(LENGTH))
         visit = request.state.visit
@@ -118,9 +128,38 @@ class Routes:
             return Response(content, media_type=JSON)
         return Response(content, headers={LENGTH: str(length)}, media_type="application/octet-stream")
 
+    async def generate(self, request: Request, name: str, version: str = "") -> Response:
+        """Return a whole text: `{"text_input": …, "parameters": {"max_tokens": …}}`."""
+        served, begun = await self._generation(request, name, version)
+        pieces = [piece async for piece in begun]
+        text = "".join(piece["text_output"] for piece in pieces)
+        tokens = [piece["token"] for piece in pieces]
+        return _json({**served, "text_output": text, "tokens": tokens, "finish_reason": pieces[-1]["finish_reason"]})
+
+    async def generate_stream(self, request: Request, name: str, version: str = "") -> Response:
+        """Return the same token by token, as server-sent events."""
+        served, begun = await self._generation(request, name, version)
+
+        async def events() -> AsyncIterator[bytes]:
+            async with contextlib.aclosing(begun):
+                async for piece in begun:
+                    yield b"data: " + orjson.dumps({**served, **piece}) + b"\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    async def _generation(self, request: Request, name: str, version: str) -> tuple[dict[str, str], Any]:
+        record = _codec.json_object(await _body.read(request, self.desk.limits))
+        served = self.models.get(name, version)
+        request.state.visit.model, request.state.visit.version = served.name, str(served.version)
+        if served.generator is None:
+            raise Refusal(
+                "invalid", f"{name!r} does not generate text: that takes a language model in format hugging_face"
+            )
+        begun = await served.generator.begin(_generating.wish(record), self.desk.limits.generate_seconds)
+        return {"model_name": served.name, "model_version": str(served.version)}, begun
+
     async def predict(self, request: Request) -> Response:
         """`{"input": …}` → `{"output": …}`: nested lists, or an object of them by name where there are several."""
-        no_more(self.models)
         record = _codec.json_object(await _body.read(request, self.desk.limits))
         visit = request.state.visit
         visit.action = "infer"
@@ -218,7 +257,7 @@ def _json(record: Any, status: int = 200) -> Response:
 
 async def _refused(_: Any, refusal: Any) -> Response:
     headers = {"www-authenticate": "Bearer"} if refusal.http_status == 401 else {}
-    headers |= {"retry-after": "1"} if refusal.http_status in (429, 503) else {}
+    headers |= {"retry-after": "1"} if refusal.http_status == 429 else {}
     return Response(orjson.dumps({"error": str(refusal)}), refusal.http_status, headers, media_type=JSON)
 
 

@@ -28,9 +28,10 @@ class Models:
         *,
         trust: Trust | None = None,
         threads: int = 1,
+        streams: int = 4,
     ) -> None:
         self.roots, self.runs = tuple(roots), dict(runs or {})  # runs: name → artifact folder
-        self.trust, self.threads = trust or Trust(), threads
+        self.trust, self.threads, self.streams = trust or Trust(), threads, streams
         self.is_ready = False  # becomes True with the first loading, False when stopping
         self._served: dict[str, dict[int, Served]] = {}
         self._reasons: dict[str, str] = {}  # name → why it isn't loaded
@@ -119,7 +120,9 @@ class Models:
             versions = _config.wanted(_config.read(found.config_file), list(found.versions))
         if not versions:
             raise ArtifactError(f"{found.config_file} wants versions that are not there", next_move="mend it")
-        return {each: opened(found, each, trust=self.trust, threads=self.threads) for each in versions}
+        return {
+            each: opened(found, each, trust=self.trust, threads=self.threads, streams=self.streams) for each in versions
+        }
 
     def _found(self) -> dict[str, Found]:
         """Return what lies on disk now."""

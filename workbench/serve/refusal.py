@@ -6,9 +6,7 @@ from typing import Literal
 
 from workbench.errors import WorkbenchError
 
-Kind = Literal[
-    "invalid", "no_key", "forbidden", "unknown", "too_slow", "too_large", "too_many", "unsupported", "stopping"
-]
+Kind = Literal["invalid", "no_key", "forbidden", "unknown", "too_slow", "too_large", "too_many", "unsupported"]
 # kind → status of HTTP, name of gRPC's status
 STATUS: dict[Kind, tuple[int, str]] = {
     "invalid": (400, "INVALID_ARGUMENT"),
@@ -19,7 +17,6 @@ STATUS: dict[Kind, tuple[int, str]] = {
     "too_large": (413, "RESOURCE_EXHAUSTED"),
     "unsupported": (415, "UNIMPLEMENTED"),
     "too_many": (429, "RESOURCE_EXHAUSTED"),
-    "stopping": (503, "UNAVAILABLE"),
 }
 
 

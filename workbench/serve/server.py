@@ -16,6 +16,8 @@ from workbench.serve._desk import Desk, Limits
 from workbench.serve._opening import Trust
 from workbench.serve._policy import Policy
 
+# Calls that gRPC has received but not yet handed to us would be cancelled: they are let in before the doors close.
+QUIET_SECONDS = 0.5
 TOKEN = "WORKBENCH_TOKEN"  # variable with the token to take when there is no file of keys
 
 
@@ -34,6 +36,7 @@ class Settings:
     audit: Path | None = None
     rate: str = ""  # per key, as in 100/second
     threads: int = 1  # of each model
+    streams: int = 4  # texts that one model generates at once
     limits: Limits = Limits()
 
 
@@ -61,7 +64,9 @@ async def serve(settings: Settings, on_ready: Callable[[Started], None]) -> None
     if settings.audit is not None:
         assert settings.trust.keys is not None
         trail = Trail(settings.audit, settings.trust.keys)
-    models = Models(settings.roots, settings.runs, trust=settings.trust, threads=settings.threads)
+    models = Models(
+        settings.roots, settings.runs, trust=settings.trust, threads=settings.threads, streams=settings.streams
+    )
     desk = Desk(models, policy, Metrics(), settings.limits, trail)
     stop = _stop_on_signals()
     await models.load_all()
@@ -85,6 +90,8 @@ async def serve(settings: Settings, on_ready: Callable[[Started], None]) -> None
     on_ready(Started(listening.getsockname()[1], remote.port, token, tuple(each.name for each in models.all())))
     await stop.wait()
     models.is_ready = False
+    await remote.say_stopping()
+    await _last_calls(desk)
     http.should_exit = True
     await asyncio.gather(remote.stop(settings.limits.stop_seconds), serving)
     if trail and flushing:
@@ -92,6 +99,16 @@ async def serve(settings: Settings, on_ready: Callable[[Started], None]) -> None
         with contextlib.suppress(asyncio.CancelledError):
             await flushing
         await trail.write("stop")
+
+
+async def _last_calls(desk: Desk) -> None:
+    """Return when nobody has come in for a while, at the latest after half of the time that stopping may take."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(desk.limits.stop_seconds / 2):
+            num_before = -1
+            while num_before != desk.metrics.num_begun:
+                num_before = desk.metrics.num_begun
+                await asyncio.sleep(QUIET_SECONDS)
 
 
 def _check(settings: Settings) -> None:
@@ -122,6 +139,11 @@ def _policy(settings: Settings) -> tuple[str, Policy]:
 
 def _stop_on_signals() -> asyncio.Event:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def told(*_: object) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(stop.set)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        signal.signal(number, told)
     return stop
