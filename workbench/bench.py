@@ -149,6 +149,7 @@ def work(draft: Path, root: Path, *, began_cpu: float = 0.0) -> int:
         if not draft.is_dir():
             return 0  # the run has been published, and the agent didn't know
     if not team.leads:
+        team.write_apart()
         return _follow(draft, root, team)
     store = Store(root)
     run_id = draft.name.removeprefix(DRAFT)

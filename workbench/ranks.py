@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-FOLDER = "ranks"  # in a draft: events-N.jsonl, failed-N.json, logs/
+FOLDER = "ranks"  # in a draft: events-N.jsonl, failed-N.json, log-N.txt
 SIGNAL_WHEN_PARENT_DIES = 1  # prctl's number
 
 
@@ -46,11 +46,16 @@ class Ranks:
             return
         import torch
         import torch.distributed as dist
+        from torch.distributed.rendezvous import rendezvous
 
         has_devices = torch.cuda.is_available() and torch.cuda.device_count() >= int(os.environ["LOCAL_WORLD_SIZE"])
         if has_devices:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("cpu:gloo,cuda:nccl" if has_devices else "gloo")
+        # After a restart the agent's store still holds the addresses of the processes before (torch 2.13): they need a prefix.
+        store, rank, size = next(rendezvous("env://"))
+        store = dist.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        backend = "cpu:gloo,cuda:nccl" if has_devices else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
         yield
         dist.destroy_process_group()
 
@@ -64,6 +69,17 @@ class Ranks:
         told = [value]
         dist.broadcast_object_list(told, src=0, device=torch.device("cpu"))
         return told[0]
+
+    def write_apart(self) -> None:
+        """Let what this process prints go to a file of its own, in the draft.
+
+        The agent's --redirects would make the draft's folder anew when it starts processes after the run was published.
+        """
+        self.folder.mkdir(exist_ok=True)
+        log = os.open(self.folder / f"log-{self.rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        os.close(log)
 
     def note_failure(self, error: dict[str, Any]) -> None:
         """Write why this process failed, with the time, before the others can notice."""

@@ -72,7 +72,7 @@ def train(case: Mapping[str, Any], spread: Spread | None = None, told: Told | No
     import torch
 
     model_part: Any = catalog.make("zoo", case["model"])
-    data: Any = catalog.make("data", DATA[model_part.name()])
+    data: Any = catalog.make("data", case.get("data") or DATA[model_part.name()])
     torch.manual_seed(0)
     model = model_part.build(data.card()).double()
     train = data.load().train.take(slice(0, NUM_EXAMPLES))

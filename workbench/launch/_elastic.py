@@ -16,16 +16,12 @@ import orjson
 
 from workbench.launch import _order, _worker
 
-FOLDER = "ranks"  # in the draft: what each process says, logs, the agent's word on who failed first
+FOLDER = "ranks"  # in the draft: what each process says, the agent's word on who failed first
 
 
 def command(wanted: _order.Order, options: Sequence[str]) -> list[str]:
     """Return the words that start one host's agent; `options` are torch.distributed.run's (nproc-per-node, rendezvous …)."""
-    logs = str(Path(wanted.draft, FOLDER, "logs"))
-    return [
-        sys.executable, "-m", "torch.distributed.run", *options, "--log-dir", logs, "--redirects", "3",
-        "-m", wanted.module, *wanted.arguments,
-    ]  # fmt: skip
+    return [sys.executable, "-m", "torch.distributed.run", *options, "-m", wanted.module, *wanted.arguments]
 
 
 def environment(wanted: _order.Order) -> dict[str, str]:

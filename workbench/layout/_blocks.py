@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from workbench.nouns import Layer, ModelCard
 
 KNOWN = "known are Llama's, GPT-2's, BERT's and ViT's plans"
+SPLIT = "known are Llama's, BERT's and ViT's plans; GPT-2 has q, k and v in one matrix"
 _BLOCK = re.compile(r"^(?P<start>.+?\.(?:layers|layer|h))\.(?P<index>\d+)\.(?P<rest>.+)$")
 
 

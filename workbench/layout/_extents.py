@@ -79,7 +79,7 @@ class Extents:
     def _why_not_tensor(self, card: ModelCard, blocks: _blocks.Blocks | None) -> list[str]:
         if blocks is None or blocks.plan is None:
             return [
-                f"how to split the layers of {card.name} isn't known ({_blocks.KNOWN}): use data_parallel or sharded"
+                f"how to split the layers of {card.name} isn't known ({_blocks.SPLIT}): use data_parallel or sharded"
             ]
         if card.structure == "reshaped":
             return ["layers were reshaped one by one, so they don't split alike: train before pruning, or use sharded"]

@@ -18,7 +18,7 @@ class Replicated(Together):
     def placed(self, model: nn.Module) -> nn.Module:
         _batch_norm.synchronise(model, self.rows)
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model.to(self.device), device_ids=devices, broadcast_buffers=False)
+        return DistributedDataParallel(model.to(self.device), device_ids=devices, forward_sync_buffers=False)
 
     def unsynced(self, more_to_come: bool) -> contextlib.AbstractContextManager[Any]:
         return self.wrapped.no_sync() if more_to_come else contextlib.nullcontext()
