@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from typing import Any
 import orjson
 
 from workbench.batch import _problem, _row
+from workbench.batch._execution import Execution
 from workbench.batch._identity import Row
 from workbench.batch._record import Attempt, Metric, Problem, Record, Status
-from workbench.batch._running import BYTES_PER_MB, Running
+from workbench.batch._running import BYTES_PER_MB
 from workbench.batch.inside import ARTIFACTS, RECORDED
 from workbench.errors import ArtifactError, WorkbenchError
 from workbench.nouns import Measurement, Run
@@ -28,7 +28,7 @@ QUALITIES_ON = "test"  # the split whose qualities are joined under their bare n
 
 
 def compose(
-    running: Running,
+    running: Execution,
     outcome: Mapping[str, Any],
     *,
     notebook: Path,
@@ -41,6 +41,8 @@ def compose(
     reason = outcome.get("note", "")
     if running.breach and status != "passed":
         status, reason = running.breach
+    elif running.lost:
+        reason = running.lost
     problem = None if status == "passed" else _error(running, outcome, status, reason)
     message = problem.message if problem else ""
     attempt = Attempt(status=status, started=running.started, duration_s=round(running.seconds, 3), message=message)
@@ -51,7 +53,7 @@ def compose(
         attempts=[*earlier, attempt], started=running.started, ended=now(), duration_s=attempt.duration_s,
         cpu_s=outcome.get("cpu_s", 0.0), sections=outcome.get("sections", {}), timeout_s=running.options.timeout_s,
         peak_mb=round(running.peak_bytes / BYTES_PER_MB, 1) or None, metrics=joined(runs) | metrics, runs=runs,
-        artifacts=_artifacts(running.draft), error=problem, env_id=env_id, host=socket.gethostname(),
+        artifacts=_artifacts(running.draft), error=problem, env_id=running.env_id or env_id, host=running.host,
         threads=running.options.threads, start=running.start, seed=_seed(running.row), measured_alone=alone, fingerprint=dict(fingerprint),
     )  # fmt: skip
 
@@ -60,7 +62,7 @@ def is_retryable(record: Record, retry_on: Sequence[str]) -> bool:
     return record.status in retry_on or (record.error is not None and record.error.category in retry_on)
 
 
-def _error(running: Running, outcome: Mapping[str, Any], status: Status, reason: str) -> Problem:
+def _error(running: Execution, outcome: Mapping[str, Any], status: Status, reason: str) -> Problem:
     where = {
         "cell": outcome.get("cell") or running.cell.get("cell", 0),
         "excerpt": outcome.get("excerpt") or running.cell.get("line", ""),

@@ -15,7 +15,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -84,13 +84,14 @@ class Folder:
         except orjson.JSONDecodeError as error:
             raise ArtifactError(f"{self.path / PLAN}: {error}") from None
 
-    def write_environment(self) -> str:
-        """Write env.json, and return the short name of this environment."""
-        record = {"machine": machine.facts(), "versions": machine.versions()}
+    def write_environment(self, record: Mapping[str, Any] | None = None) -> str:
+        """Note an environment (None = the one here) in env.json, and return its short name."""
+        record = record or {"machine": machine.facts(), "versions": machine.versions()}
         env_id = hashlib.sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]
         path = self.path / "env.json"
         known = orjson.loads(path.read_bytes()) if path.is_file() else {}
-        write_json(path, {**known, env_id: record})
+        if env_id not in known:
+            write_json(path, {**known, env_id: record})
         return env_id
 
     # ── rows ──

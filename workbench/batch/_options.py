@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from workbench.errors import InvalidInput
@@ -13,6 +13,7 @@ from workbench.params import did_you_mean
 
 RETRYABLE = ("timeout", "kernel_died", "oom_limit", "network", "disk", "error")
 """What `--retry-on` may name: statuses, and categories of errors that can go away by themselves."""
+EXECUTORS = ("local", "ray")
 PAGES = ("all", "failed", "none")
 SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "": 1.0}
 BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -34,6 +35,11 @@ class Options:
     cold: bool = False
     exclusive: bool = True  # other rows are paused while one measures through `exclusive`
     pages: str = "failed"  # which rows get an out.html: all, failed or none
+    executor: str = "local"  # where rows are executed: here, or on a Ray cluster
+    address: str = ""  # of the cluster; empty = RAY_ADDRESS, or the one that runs on this machine
+    resources: dict[str, float] = field(
+        default_factory=dict
+    )  # what a row asks the cluster for, beside threads and memory
 
     def settled(self) -> Options:
         """Return these options with numbers for what was left to us; raises InvalidInput with every problem."""
@@ -45,10 +51,24 @@ class Options:
         for name in ("jobs", "threads", "retries"):
             if getattr(self, name) < 0:
                 problems.append(f"--{name}: {getattr(self, name)} is less than 0")
+        if self.executor not in EXECUTORS:
+            known = ", ".join(EXECUTORS)
+            problems.append(
+                f"--executor: {self.executor!r} is not one of {known}{did_you_mean(self.executor, EXECUTORS)}"
+            )
+        elif self.executor == "local":
+            for name in ("address", "resources"):
+                problems += [f"--{name} is for --executor ray only"] if getattr(self, name) else []
+        if self.address.startswith("ray://"):
+            problems.append(
+                "--address: ray:// is the protocol of Ray's client, name the cluster itself as in HOST:6379"
+            )
         if self.pages not in PAGES:
             problems.append(f"--pages: {self.pages!r} is not one of {', '.join(PAGES)}")
         if problems:
             raise InvalidInput(problems)
+        if self.executor == "ray":  # how many rows fit is the cluster's to say
+            return Options(**{**asdict(self), "threads": self.threads or 1, "retry_on": tuple(self.retry_on)})
         jobs = self.jobs or _default_jobs(self.memory_bytes)
         threads = self.threads or max(1, num_cores() // jobs)
         return Options(**{**asdict(self), "jobs": jobs, "threads": threads, "retry_on": tuple(self.retry_on)})
@@ -77,6 +97,16 @@ def memory(text: str, option: str) -> int:
     factor = 1.024 if re.search(r"[kmgt]i", text, re.IGNORECASE) else 1.0
     power = "kmgt".find(bare[-1:].lower()) + 1 if bare[-1:].isalpha() else 0
     return int(_scaled(bare, BYTES, option, "as in 500MB or 3G") * factor**power)
+
+
+def amounts(texts: Sequence[str], option: str) -> dict[str, float]:
+    """Read `gpu=1`, `cpu=4` or `my_label=0.5`; raises InvalidInput with every one that can't be read."""
+    found = {text: re.fullmatch(r"\s*([^=\s]+)\s*=\s*(\d+(?:\.\d+)?)\s*", text) for text in texts}
+    if wrong := [
+        f"{option}: {text!r} can't be read; write it as in gpu=1" for text, match in found.items() if not match
+    ]:
+        raise InvalidInput(wrong)
+    return {match[1]: float(match[2]) for match in found.values() if match}
 
 
 def words(texts: Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workbench.batch._running import Running
+from workbench.batch._execution import Execution
 from workbench.batch.inside import QUIET_GRANTED
 
 
@@ -14,9 +14,9 @@ class Quiet:
     """Grants quiet to the rows that ask for it, in the order in which they were started."""
 
     pauses: bool = True  # else who asks only waits for others who measure
-    holder: Running | None = None  # None = nobody measures
+    holder: Execution | None = None  # None = nobody measures
 
-    def look(self, running: Mapping[str, Running]) -> None:
+    def look(self, running: Mapping[str, Execution]) -> None:
         """Take back what is no longer needed, and grant what is asked for once every other row can be paused."""
         alive = list(running.values())
         if self.holder and (self.holder not in alive or not self.holder.wants_quiet):
@@ -29,7 +29,7 @@ class Quiet:
                 each.pause()
             (self.holder.draft / QUIET_GRANTED).touch()
 
-    def _end(self, alive: list[Running]) -> None:
+    def _end(self, alive: list[Execution]) -> None:
         for each in alive:
             each.go_on()
         if self.holder:

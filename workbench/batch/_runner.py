@@ -6,7 +6,7 @@ import hashlib
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,12 +15,13 @@ import yaml
 
 from workbench.batch import _members, _row, _running, _warm_kernel
 from workbench.batch._compose import compose, is_retryable
+from workbench.batch._execution import Execution
 from workbench.batch._folder import SECONDS_BETWEEN_SIGNS, Folder
 from workbench.batch._identity import Row
+from workbench.batch._on_ray import MOST_LOSSES, Cluster
 from workbench.batch._options import Options
 from workbench.batch._quiet import Quiet
 from workbench.batch._record import Attempt, Record, write_record
-from workbench.batch._running import Running
 
 SECONDS_BETWEEN_LOOKS = 0.02
 SECONDS_BETWEEN_MEMORY = 0.5
@@ -37,6 +38,7 @@ class Wanted:
     fingerprint: Mapping[str, Any]
     why: str = ""  # why again; empty when it never was
     earlier: tuple[Attempt, ...] = ()
+    losses: int = 0  # so many of the earlier attempts lost their machine
     not_before: float = 0.0  # monotonic clock
 
 
@@ -50,7 +52,8 @@ class Runner:
     waiting: list[Wanted]
     tell: Tell = lambda runner: None
     private: Sequence[IO[bytes]] = ()  # what is open here and no row's business
-    running: dict[str, tuple[Wanted, Running]] = field(default_factory=dict)
+    cluster: Cluster | None = None  # where rows are executed; None = here
+    running: dict[str, tuple[Wanted, Execution]] = field(default_factory=dict)
     ended: list[Record] = field(default_factory=list)  # last attempts only, in the order of their end
     stopped: str = ""  # why no further row is started; empty while all is well
     interrupted: bool = False
@@ -62,7 +65,9 @@ class Runner:
     _warm: bool = False  # kernels are forked too
 
     def __post_init__(self) -> None:
-        self.quiet = Quiet(self.options.exclusive)
+        if self.cluster:
+            self.options = self.cluster.options
+        self.quiet = Quiet(self.options.exclusive and not self.cluster)  # rows elsewhere can't be paused from here
 
     def work_off(self) -> None:
         """Execute everything, or until it is stopped; the folder is held by the caller."""
@@ -84,14 +89,13 @@ class Runner:
             self.folder.note_all((each.row.row_id, "not_run", {"why": self.stopped}) for each in self.waiting)
         finally:
             for _, running in self.running.values():  # only when something went wrong here: a full disk, as a rule
-                _members.end(_members.Snapshot().below([running.pid], str(running.draft)), grace=0)
-                _members.sweep(str(running.draft))
+                running.kill()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def _warm_up(self) -> None:
         """Import once what every row needs, where rows are forked from here."""
-        if self.waiting and not _running.why_not_fork(self.options):
+        if self.waiting and not self.cluster and not _running.why_not_fork(self.options):
             _warm_kernel.load_all()
             self._warm = not _warm_kernel.why_not()
 
@@ -138,10 +142,14 @@ class Runner:
             str(self.notebook), str(draft), row.given, self.options.threads, str(cache), self._warm, self.options.pages
         )
         self.folder.note(row.row_id, "running", attempt=attempt)
-        self.running[row.row_id] = (wanted, _running.start(row, order, self.options, attempt, self.private))
+        if self.cluster:
+            started: Execution = self.cluster.start(row, order, attempt, self.folder.write_environment)
+        else:
+            started = _running.start(row, order, self.options, attempt, self.private)
+        self.running[row.row_id] = (wanted, started)
 
     def _look(self, env_id: str) -> None:
-        if time.monotonic() - self._looked_at_memory > SECONDS_BETWEEN_MEMORY and self.running:
+        if time.monotonic() - self._looked_at_memory > SECONDS_BETWEEN_MEMORY and self.running and not self.cluster:
             self._looked_at_memory = time.monotonic()
             snapshot = _members.Snapshot()
             for _, running in self.running.values():
@@ -152,23 +160,29 @@ class Runner:
                 self._take_in(wanted, running, env_id)
                 del self.running[row_id]
 
-    def _take_in(self, wanted: Wanted, running: Running, env_id: str) -> None:
+    def _take_in(self, wanted: Wanted, running: Execution, env_id: str) -> None:
         """Keep what an execution left: as the row's result, or as an attempt before the next one."""
         record = compose(
             running, running.finish(), notebook=self.notebook, fingerprint=wanted.fingerprint, env_id=env_id,
             earlier=wanted.earlier,
         )  # fmt: skip
-        again = (
-            len(wanted.earlier) < self.options.retries
-            and is_retryable(record, self.options.retry_on)
-            and not self.stopped
-        )
-        if again:
+        if running.lost:
+            again = wanted.losses < MOST_LOSSES
+        else:
+            tried = len(wanted.earlier) - wanted.losses
+            again = tried < self.options.retries and is_retryable(record, self.options.retry_on)
+        if again and not self.stopped:
             _put_aside(running.draft, record)
             wait = SECONDS_BEFORE_RETRY * 2 ** len(wanted.earlier)
-            later = Wanted(wanted.row, wanted.fingerprint, wanted.why, tuple(record.attempts), time.monotonic() + wait)
+            later = replace(
+                wanted,
+                earlier=tuple(record.attempts),
+                losses=wanted.losses + bool(running.lost),
+                not_before=time.monotonic() + wait,
+            )
             self.waiting.insert(0, later)
-            self.folder.note(record.row_id, "planned", why=f"again after {record.status}", attempt=running.attempt + 1)
+            why = f"again after {'a lost machine' if running.lost else record.status}"
+            self.folder.note(record.row_id, "planned", why=why, attempt=running.attempt + 1)
             return
         for name in (_row.PROGRESS, _row.OUTCOME, _row.KERNEL, "order.json"):
             (running.draft / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One row while it is executed: its process, its limits, and how it is ended when it breaks one."""
+"""One row while this machine executes it: its process, its limits, and how it is ended when it breaks one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ import orjson
 import psutil
 
 from workbench.batch import _members, _row
+from workbench.batch._execution import Execution
 from workbench.batch._identity import Row
 from workbench.batch._options import Options
-from workbench.batch._record import Status
 from workbench.batch._row import KERNEL
-from workbench.batch.inside import QUIET_ASKED
 from workbench.launch import _order, _worker
-from workbench.recorder import now
 
 SECONDS_TO_HEED = {"interrupt": 5.0, "term": _members.GRACE_SECONDS}
 BYTES_PER_MB = 1_000_000
@@ -32,23 +30,11 @@ GROWTH = 1.1  # proportional memory is asked for again when the plain sum has gr
 
 
 @dataclass
-class Running:
-    """A started row. `look` is called again and again until `ended`."""
+class Running(Execution):
+    """A row that this machine executes."""
 
-    row: Row
-    draft: Path
-    options: Options
-    attempt: int
-    poll: Callable[[], int | None]
-    pid: int
-    start: str = "forked"  # or why it is a new interpreter
-    started: str = field(default_factory=now)
-    began: float = field(default_factory=time.monotonic)
-    cell: dict[str, Any] = field(default_factory=dict)  # the last line of its progress; empty before the first cell
-    breach: tuple[Status, str] | None = None  # the limit that it broke: the status that follows, and in words
-    peak_bytes: int = 0
-    _position: int = 0
-    _cell_began: float = 0.0
+    process: Callable[[], int | None] = lambda: None  # exit code of the row's process; None while it lives
+    pid: int = 0
     _asked: str = ""  # how it was asked to end
     _asked_at: float = 0.0
     _stopped: list[psutil.Process] = field(default_factory=list)  # while it is paused
@@ -58,21 +44,14 @@ class Running:
 
     @property
     def seconds(self) -> float:
-        """How long it has run, without the time that it was paused."""
-        return time.monotonic() - self.began - self._paused_seconds - self._paused_now
-
-    @property
-    def wants_quiet(self) -> bool:
-        return (self.draft / QUIET_ASKED).exists()
-
-    @property
-    def has_begun(self) -> bool:
-        """Say whether its kernel works; one that is being started must not be paused."""
-        return bool(self.cell)
+        return super().seconds - self._paused_seconds - self._paused_now
 
     @property
     def _paused_now(self) -> float:
         return time.monotonic() - self._paused_at if self._paused_at else 0.0
+
+    def poll(self) -> int | None:
+        return self.process()
 
     def pause(self) -> None:
         """Stop its kernel and all that this started where they are."""
@@ -88,7 +67,6 @@ class Running:
         self._stopped, self._paused_at = [], 0.0
 
     def look(self) -> None:
-        """Take in how far it is, and begin or go on to end it where a limit is broken."""
         self._read_progress()
         if not self.breach:
             self._check_time()
@@ -111,13 +89,15 @@ class Running:
                 self._asked, self._asked_at = "term", time.monotonic()
 
     def stop(self, why: str) -> None:
-        """End it because somebody wants so."""
         if not self.breach:
             self.breach = ("cancelled", why)
             self._ask("interrupt")
 
+    def kill(self) -> None:
+        _members.end(_members.Snapshot().below([self.pid], str(self.draft)), grace=0)
+        _members.sweep(str(self.draft))
+
     def finish(self) -> dict[str, Any]:
-        """Return what the row's process left, after its end: its outcome, empty when it left none."""
         self._read_progress()
         _members.sweep(str(self.draft))
         for unfinished in self.draft.glob(f".draft-*-{_row.OUT}"):  # of a process that was killed
@@ -163,18 +143,6 @@ class Running:
                 with contextlib.suppress(psutil.Error):
                     each.terminate()
 
-    def _read_progress(self) -> None:
-        try:
-            with (self.draft / _row.PROGRESS).open("rb") as file:
-                file.seek(self._position)
-                fresh = file.read()
-        except FileNotFoundError:
-            return
-        whole = fresh[: fresh.rfind(b"\n") + 1]
-        self._position += len(whole)
-        for line in whole.splitlines():
-            self.cell, self._cell_began = orjson.loads(line), time.monotonic()
-
 
 def start(row: Row, order: _row.Order, options: Options, attempt: int, private: Sequence[IO[bytes]] = ()) -> Running:
     """Start the process of a row: forked from this one where that is safe, else a new interpreter.
@@ -189,10 +157,10 @@ def start(row: Row, order: _row.Order, options: Options, attempt: int, private: 
                 [sys.executable, "-m", "workbench.batch._row", str(path), str(os.getpid())],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_order.environment(order.threads),
             )  # fmt: skip
-        return Running(row, draft, options, attempt, process.poll, process.pid, f"new interpreter: {why}")
+        return Running(row, draft, options, attempt, f"new interpreter: {why}", process=process.poll, pid=process.pid)
     forked = multiprocessing.get_context("fork").Process(target=_row.begin, args=(order, os.getpid(), private))
     forked.start()
-    return Running(row, draft, options, attempt, lambda: forked.exitcode, forked.pid or 0)
+    return Running(row, draft, options, attempt, process=lambda: forked.exitcode, pid=forked.pid or 0)
 
 
 def why_not_fork(options: Options) -> str:

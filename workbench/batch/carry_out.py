@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from workbench._where import parse
 from workbench.batch._folder import Folder
 from workbench.batch._members import sweep
+from workbench.batch._on_ray import Cluster
 from workbench.batch._options import Options
 from workbench.batch._plan import Only, Plan, Sorted, make_plan, sort_out, stored_plan
 from workbench.batch._runner import Runner, Tell
@@ -65,14 +67,16 @@ def carry_out(
     folder = Folder(request.out)
     plan = _plan(request, folder)
     folder.make()
-    with folder.held() as lock:
+    with _where(options) as cluster, folder.held() as lock:
         sweep(f"{folder.rows}/")  # what a killed runner left running
         folder.clear_left_overs()
         found = sort_out(plan, folder, force=request.force, only=request.only, where=request.where)
         folder.write_plan(plan.to_json() | {"options": options.to_json(), "require": list(request.require)})
         folder.note_all((row_id, "skipped", {"why": why}) for row_id, why in found.left_out.items())
         on_plan(plan, found)
-        runner = Runner(folder, plan.notebook.resolve(), options, list(found.wanted), tell, private=(lock,))
+        runner = Runner(
+            folder, plan.notebook.resolve(), options, list(found.wanted), tell, private=(lock,), cluster=cluster
+        )
         runner.work_off()
     from workbench.batch._outputs import (
         write_junit,
@@ -87,8 +91,26 @@ def carry_out(
     return Done(*_judged(runner, batch, unmet, request.allow_failures), batch, len(runner.ended))
 
 
+@contextmanager
+def _where(options: Options) -> Iterator[Cluster | None]:
+    """Hold the connection to the cluster that executes the rows; None where they are executed here."""
+    if options.executor != "ray":
+        yield None
+        return
+    cluster = Cluster(options)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
 def resume_command(folder: Folder) -> str:
-    return shlex.join(["workbench", "batch", "run", "--resume", "--out", str(folder.path)])
+    options = Options.from_json(folder.plan()["options"])
+    where = ["--executor", options.executor] if options.executor != "local" else []
+    where += ["--address", options.address] if options.address else []
+    for name, amount in options.resources.items():
+        where += ["--resources", f"{name}={amount:g}"]
+    return shlex.join(["workbench", "batch", "run", "--resume", "--out", str(folder.path), *where])
 
 
 def _plan(request: Request, folder: Folder) -> Plan:

@@ -102,6 +102,9 @@ def run(
     pages_of: Annotated[str, typer.Option("--pages", help="Which rows also get a page: all, failed or none")] = "failed",
     exclusive: Annotated[bool, typer.Option("--exclusive-latency/--no-exclusive-latency", help="Pause other rows while one measures")] = True,
     cold: Annotated[bool, typer.Option("--cold", help="A new interpreter for everything, nothing warmed up before")] = False,
+    executor: Annotated[str, typer.Option(help="local, or ray: on a Ray cluster that sees NOTEBOOK and DIR under these paths")] = "local",
+    address: Annotated[str, typer.Option(metavar="HOST:PORT", help="Of the cluster; default RAY_ADDRESS, or the one on this machine")] = "",
+    resources: Annotated[list[str] | None, typer.Option(metavar="NAME=AMOUNT", help="What a row asks the cluster for, as in gpu=1; repeatable")] = None,
     track: Track = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say the result only")] = False,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object per event, on stdout")] = False,
@@ -113,7 +116,7 @@ def run(
       4 a row's process broke · 5 stopped by budget, failures or `stop` · 130 interrupted
     """
     from workbench.batch._folder import Folder
-    from workbench.batch._options import Options, memory, seconds, words
+    from workbench.batch._options import Options, amounts, memory, seconds, words
     from workbench.batch.carry_out import Request, carry_out
     from workbench.cli import _batch_pages as pages
     from workbench.cli._batch_progress import progress
@@ -131,6 +134,7 @@ def run(
         cell_timeout_s=seconds(cell_timeout, "--cell-timeout") if cell_timeout else None,
         memory_bytes=memory(mem, "--mem") if mem else None, retries=retries, retry_on=words([retry_on]),
         max_failures=0 if fail_fast else max_failures, budget_s=seconds(budget, "--budget") if budget else None, cold=cold, exclusive=exclusive, pages=pages_of,
+        executor=executor, address=address, resources=amounts(resources or (), "--resources"),
     )  # fmt: skip
     request = Request(
         out, notebook, grid, tuple(pairs or ()), options, force, only, where, tuple(require or ()), allow_failures, junit,  # type: ignore[arg-type]
