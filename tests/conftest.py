@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         weights[item.path] += 20 if item.get_closest_marker("slow") or item.get_closest_marker("browser") else 1
     items.sort(key=lambda item: (-weights[item.path], str(item.path)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    yield from _without_the_browsers_loop(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    yield from _without_the_browsers_loop(item)
+
+
+def _without_the_browsers_loop(item: pytest.Item) -> Iterator[None]:
+    """Playwright leaves its event loop in the main thread, as if it ran there: other tests couldn't run one of their own."""
+    if item.get_closest_marker("browser"):
+        return (yield)
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        return (yield)
+    finally:
+        asyncio._set_running_loop(loop)

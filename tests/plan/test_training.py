@@ -32,6 +32,7 @@ def test_every_layout_is_legal_and_those_that_fit_come_first(name: str, num_devi
         assert layout.replicate * layout.shard * layout.tensor * layout.pipeline == num_devices
         assert model.heads % layout.tensor == model.kv_heads % layout.tensor == model.ffn % layout.tensor == 0
         assert layout.pipeline <= model.layers and wanted.batch % layout.data == 0
+        assert layout.shard > 1 or layout.data == 1 or layout.tensor * layout.pipeline == 1
         assert each.fits == (each.memory_bytes <= training.USABLE * H100.memory_bytes)
         assert 0 < each.share_of_peak <= training.EFFICIENCY * (1 + 1e-9)
     fits = [each.fits for each in found]

@@ -101,7 +101,10 @@ def plan(model: Architecture, device: Device, num_devices: int, wanted: Wanted) 
 
 
 def layouts(model: Architecture, device: Device, num_devices: int, wanted: Wanted) -> Iterator[Layout]:
-    """Yield what is legal: tensor ranks within a node, dividing heads and feed-forward part; no stage without a block."""
+    """Yield what is legal: tensor ranks within a node, dividing heads and feed-forward part; no stage without a block.
+
+    Replicas beside tensor or pipeline ranks are sharded, too: without, torch 2.13 trains something else.
+    """
     for tensor in _divisors(num_devices):
         is_divided = not any(size % tensor for size in (model.heads, model.kv_heads or model.heads, model.ffn))
         if tensor > device.per_node or not is_divided:
@@ -111,6 +114,8 @@ def layouts(model: Architecture, device: Device, num_devices: int, wanted: Wante
             if pipeline > model.layers or wanted.batch % (data * wanted.micro_batch):
                 continue
             for shard in _divisors(data):
+                if shard == 1 < data and tensor * pipeline > 1:
+                    continue
                 for recompute in (False, True):
                     yield Layout(data // shard, shard, tensor, pipeline, recompute)
 
