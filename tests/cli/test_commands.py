@@ -51,7 +51,7 @@ def ids(runs: Store) -> tuple[str, str]:
 
 def test_parts_lists_every_family_with_parameters_for_programs() -> None:
     families = read("parts")["families"]
-    assert set(families) == {"zoo", "data", "compress", "formats", "measure", "launch"}
+    assert set(families) == {"zoo", "data", "compress", "formats", "measure", "launch", "layout"}
     train = next(part for part in families["compress"] if part["name"] == "train")
     epochs = next(each for each in train["parameters"] if each["name"] == "epochs")
     assert (epochs["kind"], epochs["default"], epochs["unit"], epochs["ge"]) == ("int", 20, "epochs", 1)
