@@ -103,4 +103,6 @@ def note_death(draft: Path, code: int | None, first: str = "") -> None:
     """
     if draft.is_dir() and not (draft / "exit.json").exists():
         name = signal.Signals(-code).name if code is not None and code < 0 else None
-        (draft / "exit.json").write_bytes(orjson.dumps({"exit_code": code, "signal": name, "first": first}))
+        (draft / "exit.json").write_bytes(
+            orjson.dumps({"exit_code": code, "signal": name, **({"first": first} if first else {})})
+        )
