@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.test_commands import call, read
 from tests.conftest import small_job
-from tests.promises._stranger import HOOK, refused_packages
+from tests.promises._stranger import CUSTOMS, refused_packages
 from workbench import artifact, package, table
 from workbench.bench import carry_out
 from workbench.compare import Budgets, choose
@@ -63,8 +63,8 @@ def result(unpacked: Path) -> Path:
 def as_a_stranger(folder: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     needs = [line.partition("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()]
     refused = json.dumps(sorted(refused_packages(tuple(sorted(needs)))))
-    hook = HOOK.replace("sys.argv = [sys.argv[2]]", "sys.argv = sys.argv[2:]")
-    command = [sys.executable, "-I", "-c", hook, refused, str(folder / program), *arguments]
+    ran = f"{CUSTOMS}import runpy\nsys.argv = sys.argv[2:]\nrunpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-I", "-c", ran, refused, str(folder / program), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd="/")
 
 
