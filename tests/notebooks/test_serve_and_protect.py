@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,11 @@ def outputs_of(name: str, place: Path, **parameters: Any) -> str:
 
 def servers() -> set[int]:
     """Return the servers that this process and its children have; another file's may go on for the whole session."""
-    return {each.pid for each in psutil.Process().children(recursive=True) if "serve" in each.cmdline()}
+    found = set()
+    for each in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is one of these, too
+            found |= {each.pid} if "serve" in each.cmdline() else set()
+    return found
 
 
 def test_a_run_is_served_asked_loaded_and_handed_over(place: Path) -> None:
