@@ -22,6 +22,14 @@ OTHERS: dict[str, Any] = {
     "sharded": {"use": "sharded"},
     "pipeline": {"use": "hybrid", "pipeline": 2, "shard": 2, "microbatches": 2},
 }
+PIPELINE = OTHERS["pipeline"]
+TWICE = {"epochs": 2}
+BEFORE_A_SHORT_ONE = {
+    "model": LM,
+    "layout": PIPELINE,
+    "options": TWICE,
+    "folder": "short",
+}  # of 10 examples instead of 16
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +48,7 @@ def resumed(folder: Path) -> dict[str, Told]:
     cases = {"half": HALF} | {
         name: {"model": LM, "layout": layout, "folder": "shared"} for name, layout in OTHERS.items()
     }
+    cases |= {"half of two": {**BEFORE_A_SHORT_ONE, "every": 5, "stop_after": 5}, "rest of two": BEFORE_A_SHORT_ONE}
     return together(cases, folder, processes=4)
 
 
@@ -56,6 +65,14 @@ def test_the_newest_complete_checkpoint_is_two_updates_after_the_one_before(
 def test_it_goes_on_under_another_layout(name: str, resumed: dict[str, Told], whole: Told) -> None:
     assert np.abs(np.array(resumed[name].losses) - np.array(whole.losses[4:])).max() <= TOLERANCE
     assert max(np.abs(whole.weights[key] - resumed[name].weights[key]).max() for key in whole.weights) <= TOLERANCE
+
+
+@pytest.mark.slow
+def test_a_pipeline_goes_on_with_a_short_update_and_takes_whole_ones_after_it(resumed: dict[str, Told]) -> None:
+    """Its shapes are fixed by the first update that it sees."""
+    alone = train({"model": LM, "options": TWICE}).losses
+    assert len(resumed["rest of two"].losses) == len(alone) - 5
+    assert np.abs(np.array(resumed["rest of two"].losses) - np.array(alone[5:])).max() <= TOLERANCE
 
 
 @pytest.mark.slow

@@ -23,16 +23,12 @@ class Pipelined(Split):
 
     def placed(self, model: nn.Module) -> nn.Module:
         extents, rank = self.extents, self.mesh.get_local_rank("pipeline")
-        group = self.mesh.get_group("pipeline")
         self._objective: Loss | None = None
         self._batch: Batch | None = None
-        self._total, self._rows_of_a_pass, self._schedule = 0, 0, None
-        numbers = [rank + extents.pipeline * turn for turn in range(extents.stages_per_process)]
-        self.stages = [self._stage(model, number) for number in numbers]
-        self._pipeline = [
-            PipelineStage(stage, number, extents.num_stages, self.device, group=group)
-            for stage, number in zip(self.stages, numbers)
-        ]
+        self._total, self._rows_of_a_pass = 0, 0
+        self._schedule: Any = None  # for passes of so many rows; None = before the first
+        self._numbers = [rank + extents.pipeline * turn for turn in range(extents.stages_per_process)]
+        self.stages = [self._stage(model, number) for number in self._numbers]
         self.modules = [stage.whole for stage in self.stages]
         return self.stages[0]
 
@@ -51,30 +47,33 @@ class Pipelined(Split):
         self._objective, self._batch, self._total = objective, batch, batch.num_targets()
         for stage in self.stages:
             stage.inputs = dict(batch.inputs)
-        size = self._padded_size(len(batch))
-        padded = torch.full((size,), -1, dtype=torch.int64, device=self.device)
+        self._fit_schedule(len(batch))
+        padded = torch.full((self._rows_of_a_pass,), -1, dtype=torch.int64, device=self.device)
         padded[: len(rows)] = rows
         args = (padded,) if any(stage.is_first for stage in self.stages) else ()
         is_last = any(stage.is_last for stage in self.stages)
         losses: list[Tensor] = []
-        self._schedule_for(size).step(
+        self._schedule.step(
             *args, rows=padded, target=padded if is_last else None, losses=losses if is_last else None,
             return_outputs=False,
         )  # fmt: skip
         return sum(float(loss) for loss in losses) / (self.extents.data * self.extents.tensor)
 
-    def _padded_size(self, num_rows: int) -> int:
-        """Return the rows of one pass: the most that a process had so far, in whole microbatches."""
+    def _fit_schedule(self, num_rows: int) -> None:
+        """Make the schedule anew when an update has more rows than any before: one that goes on may begin with a short one."""
         pieces = self.extents.data * self.extents.microbatches
-        self._rows_of_a_pass = max(self._rows_of_a_pass, -(-num_rows // pieces) * self.extents.microbatches)
-        return self._rows_of_a_pass
-
-    def _schedule_for(self, size: int) -> Any:
-        if self._schedule is None:
-            made: Any = get_schedule_class(self.extents.schedule)
-            pipeline = self._pipeline if issubclass(made, PipelineScheduleMulti) else self._pipeline[0]
-            self._schedule = made(pipeline, self.extents.microbatches, loss_fn=self._loss, scale_grads=False)
-        return self._schedule
+        needed = -(-num_rows // pieces) * self.extents.microbatches
+        if needed <= self._rows_of_a_pass:
+            return
+        self._rows_of_a_pass = needed
+        made: Any = get_schedule_class(self.extents.schedule)
+        group = self.mesh.get_group("pipeline")
+        pipeline = [
+            PipelineStage(stage, number, self.extents.num_stages, self.device, group=group)
+            for stage, number in zip(self.stages, self._numbers)
+        ]
+        whole = pipeline if issubclass(made, PipelineScheduleMulti) else pipeline[0]
+        self._schedule = made(whole, self.extents.microbatches, loss_fn=self._loss, scale_grads=False)
 
     def _loss(self, outputs: Tensor, rows: Tensor) -> Tensor:
         """Return a microbatch's part of the mean over the batch, times the data axis: gradients are averaged over that."""
