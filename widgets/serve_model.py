@@ -18,6 +18,7 @@ from widgets._protect_card import ProtectCard
 from widgets._try_once import TryOnce
 from workbench import artifact, table
 from workbench.nouns import Run
+from workbench.open_inference import infer_request
 
 if TYPE_CHECKING:
     from widgets.pump import Pump
@@ -144,14 +145,12 @@ class ServeModel:
 
     def _target(self, way: str) -> dict[str, Any] | None:
         """Return the fields of a load test's target."""
-        from workbench.serve import asking
-
         if self.server is None:
             return None
         url = self.server.url if way == "REST" else f"grpc://{self.server.grpc}"
         return {
             "url": url,
             "model": self.once.name,
-            "request": asking.request_of(self.once.inputs()),
+            "request": infer_request(self.once.inputs()),
             "token": self.server.token,
         }

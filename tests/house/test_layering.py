@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_lock": GROUND,
     "_made": GROUND,
     "_torchlib": set(),
+    "open_inference": set(),
     "store": GROUND | {"_deleting"},
     "machine": GROUND,
     "recorder": GROUND,
@@ -65,9 +66,9 @@ MAY_IMPORT |= {
     | {"_lock", "_made", "_where", "store", "recorder", "machine", "launch", "compare", "charts", "report", "wording"},
     "lab": GROUND,
     "protect": GROUND | MARKED | {"part", "catalog", "artifact", "store", "_lock"},
-    "package": GROUND | {"artifact", "job", "marks", "measure", "protect", "store", "wording"},
-    "serve": GROUND | {"part", "artifact", "store", "protect", "_lock"},
-    "load": GROUND | {"store"},  # speaks the protocol alone: knows no server and no artifact
+    "package": GROUND | {"open_inference", "artifact", "job", "marks", "measure", "protect", "store", "wording"},
+    "serve": GROUND | {"open_inference", "part", "artifact", "store", "protect", "_lock"},
+    "load": GROUND | {"open_inference", "store"},  # speaks the protocol alone: knows no server and no artifact
     "ceilings": GROUND | {"machine"},
     "plan": GROUND | {"ceilings"},
     "part_text": GROUND | {"catalog", "part"},

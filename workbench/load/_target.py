@@ -14,15 +14,9 @@ import orjson
 
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.load._open_loop import Refused
+from workbench.open_inference import CONTENTS
 
 Ask = Callable[[], Awaitable[None]]
-TENSORS = {
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "INT64": "int64_contents",
-    "INT32": "int_contents",
-    "BOOL": "bool_contents",
-}
 METADATA_SECONDS = 20.0
 
 
@@ -47,8 +41,8 @@ class Target:
             tensors = [(each["name"], each["shape"], each["datatype"], each["data"]) for each in self.request["inputs"]]
         except (KeyError, TypeError):
             raise InvalidInput(["the request holds no inputs with name, shape, datatype and data"]) from None
-        if odd := [f"{name}: datatype {kind}" for name, _, kind, _ in tensors if kind not in TENSORS]:
-            raise InvalidInput(odd, next_move=f"known here: {', '.join(TENSORS)}")
+        if odd := [f"{name}: datatype {kind}" for name, _, kind, _ in tensors if kind not in CONTENTS]:
+            raise InvalidInput(odd, next_move=f"known here: {', '.join(CONTENTS)}")
 
     @contextlib.asynccontextmanager
     async def opened(self, connections: int) -> AsyncIterator[Ask]:
@@ -100,7 +94,7 @@ async def _grpc(target: Target, connections: int) -> AsyncIterator[Ask]:
     message = service_pb2.ModelInferRequest(model_name=target.model)
     for each in target.request["inputs"]:
         tensor = message.inputs.add(name=each["name"], datatype=each["datatype"], shape=each["shape"])
-        getattr(tensor.contents, TENSORS[each["datatype"]]).extend(each["data"])
+        getattr(tensor.contents, CONTENTS[each["datatype"]]).extend(each["data"])
     headers = (("authorization", f"Bearer {target.token}"),) if target.token else ()
     where = urlsplit(target.url).netloc
     if target.url.startswith("grpcs"):
@@ -146,7 +140,8 @@ async def made_up_request(url: str, model: str, *, token: str = "", ca: Path | N
     inputs = []
     for each in told["inputs"]:
         shape = [max(1, int(size)) for size in each["shape"]]
+        zero = False if each["datatype"] == "BOOL" else 0
         inputs.append(
-            {"name": each["name"], "datatype": each["datatype"], "shape": shape, "data": [0] * math.prod(shape)}
+            {"name": each["name"], "datatype": each["datatype"], "shape": shape, "data": [zero] * math.prod(shape)}
         )
     return {"inputs": inputs}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from workbench.measure import _timing
 from workbench.nouns import Artifact, Run
+from workbench.open_inference import infer_request
 
 HERE = Path(__file__).parent
 EXAMPLES = 1  # in the request
-V2_DTYPES = {"float32": "FP32", "int64": "INT64", "int32": "INT32"}
 
 
 def model_name(run: Run) -> str:
@@ -41,12 +40,6 @@ def example(saved: Artifact) -> str:
     """Return a request of the open inference protocol (V2) with a recorded input."""
     import numpy as np
 
-    inputs: list[dict[str, Any]] = []
     with np.load(Path(saved.folder) / "probe.npz") as probe:
-        for each in saved.card["inputs"]:
-            array = probe[f"input_{each['name']}"][:EXAMPLES]
-            datatype = V2_DTYPES[str(array.dtype)]
-            inputs.append(
-                {"name": each["name"], "shape": list(array.shape), "datatype": datatype, "data": array.ravel().tolist()}
-            )
-    return orjson.dumps({"inputs": inputs}).decode() + "\n"
+        inputs = {each["name"]: probe[f"input_{each['name']}"][:EXAMPLES] for each in saved.card["inputs"]}
+    return orjson.dumps(infer_request(inputs)).decode() + "\n"

@@ -9,14 +9,10 @@ from typing import Any
 import numpy as np
 import orjson
 
+from workbench.open_inference import CONTENTS, DATATYPES
 from workbench.serve._signature import Signature, Tensor
 from workbench.serve.refusal import Refusal
 
-# datatype → the field of InferTensorContents; FP16 has none
-CONTENTS = {
-    "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
-    "INT64": "int64_contents", "UINT8": "uint_contents", "FP32": "fp32_contents", "FP64": "fp64_contents",
-}  # fmt: skip
 KINDS = {"f": "iuf", "i": "iu", "u": "iu", "b": "b"}  # a dtype's kind → kinds of JSON numbers that it takes
 
 
@@ -125,9 +121,7 @@ def array_of(data: Any, tensor: Tensor) -> np.ndarray:
 
 
 def datatype_of(array: np.ndarray) -> str:
-    from workbench.serve._config import PROTOCOL_TYPES
-
-    return PROTOCOL_TYPES[array.dtype.name]
+    return DATATYPES[array.dtype.name]
 
 
 def _from_json(data: Any, tensor: Tensor, shape: Sequence[int]) -> np.ndarray:

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import ArtifactError, MissingExtra
+from workbench.open_inference import DATATYPES
 
 FILE = "config.pbtxt"
 MAX_BATCH = 64  # examples that are answered at once; further ones wait for the next turn
 NON_FINITE = "workbench.non_finite"  # parameter: "allow" lets NaN and infinity in
 REQUIRES = ("fastapi", "uvicorn", "httptools", "grpc", "grpc_health", "tritonclient", "prometheus_client", "limits")
-PROTOCOL_TYPES = {
-    "bool": "BOOL", "uint8": "UINT8", "int8": "INT8", "int16": "INT16", "int32": "INT32", "int64": "INT64",
-    "float16": "FP16", "float32": "FP32", "float64": "FP64",
-}  # fmt: skip
 # Format → (Triton's backend, the file it opens). The others are known to this server alone.
 TRITON = {
     "onnx": ("onnxruntime", "model.onnx"), "openvino": ("openvino", "model.xml"), "pt2": ("pytorch", "model.pt2"),
@@ -46,7 +43,7 @@ def made(name: str, card: Mapping[str, Any]) -> Any:
     for kind, field in (("inputs", config.input), ("outputs", config.output)):
         for each in card[kind]:
             tensor = field.add(name=each["name"])
-            tensor.data_type = model_config_pb2.DataType.Value(f"TYPE_{PROTOCOL_TYPES[each['dtype']]}")
+            tensor.data_type = model_config_pb2.DataType.Value(f"TYPE_{DATATYPES[each['dtype']]}")
             sizes = each["shape"][1:] if is_batched else each["shape"]
             tensor.dims.extend(size if isinstance(size, int) else -1 for size in sizes)
     return config

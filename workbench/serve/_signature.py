@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from workbench.serve._config import PROTOCOL_TYPES
+from workbench.open_inference import DATATYPES
 from workbench.serve.refusal import Refusal
 
-DTYPES = {protocol: np.dtype(name) for name, protocol in PROTOCOL_TYPES.items()}
+DTYPES = {protocol: np.dtype(name) for name, protocol in DATATYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def of(card: Mapping[str, Any], *, max_batch: int, finite_only: bool) -> Signatu
         {
             each["name"]: Tensor(
                 each["name"],
-                PROTOCOL_TYPES[each["dtype"]],
+                DATATYPES[each["dtype"]],
                 tuple(size if isinstance(size, int) else -1 for size in each["shape"]),
             )
             for each in card[kind]

@@ -7,11 +7,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from workbench.errors import RunFailed
+from workbench.open_inference import infer_request
 from workbench.serve.process import Serving
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def over_rest(server: Serving, model: str, inputs: Mapping[str, np.ndarray]) -> 
     started = time.perf_counter()
     request = urllib.request.Request(
         f"{server.url}/v2/models/{model}/infer",
-        orjson.dumps(request_of(inputs)),
+        orjson.dumps(infer_request(inputs)),
         {"Content-Type": "application/json", **server.headers},
     )
     try:
@@ -70,20 +71,3 @@ def over_grpc(server: Serving, model: str, inputs: Mapping[str, np.ndarray]) -> 
         raise RunFailed(str(error)) from None
     finally:
         client.close()
-
-
-def request_of(inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Return the V2 request in JSON for inputs by name."""
-    from tritonclient.utils import np_to_triton_dtype
-
-    return {
-        "inputs": [
-            {
-                "name": name,
-                "shape": list(array.shape),
-                "datatype": np_to_triton_dtype(array.dtype),
-                "data": array.ravel().tolist(),
-            }
-            for name, array in inputs.items()
-        ]
-    }
