@@ -68,10 +68,9 @@ class LoadCurve:
         self._draw()
 
     def _draw(self) -> dict[str, Any]:
-        good = [step["rate"] for step in self.steps if step["keeps_up"]]
-        bad = [step["rate"] for step in self.steps if not step["keeps_up"]]
-        first = min(bad, default=None)
-        kept = max((rate for rate in good if first is None or rate < first), default=None)
+        from workbench.load import saturation
+
+        kept, first = saturation((step["rate"], step["keeps_up"]) for step in self.steps)
         record = {"steps": self.steps, "saturation": kept, "first_too_much": first}
         if any(step["percentiles_ms"]["p50"] is not None for step in self.steps):
             _words.show(self.chart, True)

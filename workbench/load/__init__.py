@@ -8,7 +8,7 @@ Here a request is due at a time drawn beforehand, and its latency counts from th
 """
 
 from workbench.load._open_loop import Step
-from workbench.load._search import Settings, Tested, measure_load
+from workbench.load._search import Settings, Tested, measure_load, saturation
 from workbench.load._target import Target
 
-__all__ = ["Settings", "Step", "Target", "Tested", "measure_load"]
+__all__ = ["Settings", "Step", "Target", "Tested", "measure_load", "saturation"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import selectors
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -68,17 +68,12 @@ class Tested:
     @property
     def saturation(self) -> float | None:
         """The highest rate that was kept up with, below the first that wasn't; None = even the lowest was too much."""
-        kept = [
-            step.rate
-            for step in self.steps
-            if step.keeps_up and not (self.first_too_much and step.rate > self.first_too_much)
-        ]
-        return max(kept, default=None)
+        return saturation((step.rate, step.keeps_up) for step in self.steps)[0]
 
     @property
     def first_too_much(self) -> float | None:
         """The lowest rate that the server fell behind at; None = at none that was tried."""
-        return min((step.rate for step in self.steps if not step.keeps_up), default=None)
+        return saturation((step.rate, step.keeps_up) for step in self.steps)[1]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, without single samples."""
@@ -93,6 +88,13 @@ class Tested:
     def write(self, path: Path) -> None:
         with disk_errors(path):
             path.write_bytes(orjson.dumps(self.to_json(), option=orjson.OPT_INDENT_2))
+
+
+def saturation(kept_up: Iterable[tuple[float, bool]]) -> tuple[float | None, float | None]:
+    """Return the highest rate that was kept up with below the lowest that wasn't, and that one; None = there is no such rate."""
+    rates = list(kept_up)
+    too_much = min((rate for rate, good in rates if not good), default=None)
+    return max((rate for rate, good in rates if good and (too_much is None or rate < too_much)), default=None), too_much
 
 
 def step_record(step: Step) -> dict[str, Any]:
