@@ -117,11 +117,8 @@ def weighed(batch: Batch, rows: Tensor, total: int) -> tuple[Batch, float]:
     part = batch.rows(rows)
     if num := part.num_targets():
         return part, num / total
-    has_target = (
-        (batch.targets[0][1] != IGNORED_TARGET).flatten(1).any(1)
-        if batch.targets[0][1].ndim > 1
-        else (batch.targets[0][1] != IGNORED_TARGET)
-    )
+    targets = batch.targets[0][1]
+    has_target = (targets != IGNORED_TARGET).reshape(len(targets), -1).any(1)
     return batch.rows(has_target.nonzero().flatten()[:1]), 0.0
 
 

@@ -79,7 +79,7 @@ def _answer(model: Architecture, device: Device, asked: Asked) -> Answer:
                 return found
             shortfalls.append(short)
         nearest = shortfalls[0] if shortfalls else nearest
-        if num_devices >= device.per_node and device.per_node == 1 and nearest:
+        if device.per_node == 1 and nearest:
             break  # more of them answer more requests, but none sooner
         num_devices *= 2
     if not nearest:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,9 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import workbench
-from workbench.artifact import sha256
 from workbench.errors import WorkbenchError
-from workbench.nouns import Artifact
 from workbench.serve import _body, _codec, _generating, _openapi, _told
 from workbench.serve._desk import Desk
 from workbench.serve._policy import ADMIN, PREDICT
@@ -179,8 +177,8 @@ class Routes:
         if served.is_encrypted:
             raise Refusal("forbidden", f"{served.name!r} is encrypted: it leaves this server only as it lies on disk")
         content = await asyncio.to_thread((served.folder / "model.onnx").read_bytes)
-        digest = await asyncio.to_thread(sha256, Path(served.folder) / "model.onnx")
-        if digest != Artifact(str(served.folder), served.card).card["files"]["model.onnx"]["sha256"]:
+        digest = (await asyncio.to_thread(hashlib.sha256, content)).hexdigest()
+        if digest != served.card["files"]["model.onnx"]["sha256"]:
             raise Refusal("unknown", f"the file of {served.name!r} was changed since it was loaded")
         named = f'attachment; filename="{served.name}.onnx"'
         headers = {"content-disposition": named, "x-content-sha256": digest}

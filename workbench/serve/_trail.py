@@ -38,10 +38,6 @@ class Trail:
             async with self._writing:
                 await self._flush()
 
-    async def close(self) -> None:
-        async with self._writing:
-            await self._flush()
-
     async def _flush(self) -> None:
         while self._gathered:
             some, self._gathered = self._gathered[:GATHER_MOST], self._gathered[GATHER_MOST:]
