@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from _results import finish, median
 
-from workbench import artifact, compare, worker
+from workbench import artifact, compare
 from workbench.context import MeasuringContext
+from workbench.fresh import fresh_process
 from workbench.machine import Quiet
 from workbench.measure.latency import Latency
 from workbench.nouns import SCHEMA, Artifact, Measurement
@@ -64,7 +65,7 @@ def measure(metric: Latency, this: Artifact, parent: Artifact, folder: Path, qui
     nothing: Any = None  # a latency needs neither data nor their card
     ctx = MeasuringContext(
         artifact=this, parent=parent, reference=None, data=nothing, data_card=nothing, folder=folder, seed=seed,
-        recorder=Recorder(folder, folder.name), quiet=quiet, opener=artifact.open_session, starter=worker.fresh_process,
+        recorder=Recorder(folder, folder.name), quiet=quiet, opener=artifact.open_session, starter=fresh_process,
     )  # fmt: skip
     found = next(each for each in metric.measure(ctx) if each.name == "latency_ratio_to_parent")
     with np.load(folder / "samples" / "latency.npz") as samples:

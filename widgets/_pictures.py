@@ -17,7 +17,7 @@ def load_inputs(run: Run, split: str) -> np.ndarray:
 
     Raises InvalidInput when the data can't be loaded here or has changed since the run.
     """
-    from workbench.worker import data_hash
+    from workbench.states import data_hash
 
     data = Job.from_json(run.job).data
     if reasons := data.missing():

@@ -236,9 +236,9 @@ def main(arguments: list[str]) -> int:
     verb, first, second = arguments
     if verb == "work":
         return work(Path(first), Path(second))
-    from workbench import worker
+    from workbench import fresh
 
-    return {"fresh": worker.answer_fresh, "card": worker.answer_card}[verb](Path(first), Path(second))
+    return {"fresh": fresh.answer_fresh, "card": fresh.answer_card}[verb](Path(first), Path(second))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from workbench.train import Spread
+    from workbench.spread import Spread
 
 PREDICT_BATCH = 128
 
@@ -47,7 +47,8 @@ class StepContext:
         return self.recorder.cancelled()
 
     def train(self, model: nn.Module, **options: Any) -> dict[str, float]:
-        from workbench.train import Spread, fit
+        from workbench.spread import Spread
+        from workbench.train import fit
 
         self._num_trained += 1
         folder = self.checkpoints / str(self._num_trained) if self.checkpoints else None

@@ -12,6 +12,7 @@ from workbench import artifact, catalog, prefix
 from workbench.context import SavingContext, predict
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.part import Step
+from workbench.states import States, final_card
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from workbench.job import Job
     from workbench.nouns import Artifact, Examples, ModelCard
-    from workbench.worker import States
 
 
 class OneMore:
@@ -66,8 +66,6 @@ class OneMore:
 
     def _lowered(self, longer: Job, changed: prefix.State, examples: Examples) -> np.ndarray:
         """Save as the longer job would, open again, predict; weights that are still the run's own need no new export."""
-        from workbench.worker import final_card
-
         job, splits, card = self.states.job, self.states.splits, final_card(longer)
         with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
             ctx = SavingContext(card, {}, splits.calibration, changed.quantization, job.seed)

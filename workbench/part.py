@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from workbench.train import Spread
+    from workbench.spread import Spread
 
 Session = Callable[[Mapping[str, "np.ndarray"]], "dict[str, np.ndarray]"]
 """An opened artifact: named input arrays → named output arrays."""

@@ -28,6 +28,7 @@ from workbench.store import disk_errors
 if TYPE_CHECKING:
     from torch import nn
 
+TRAINING = ("workbench.train", "workbench.spread")  # the loop, and what layouts replace of it
 DEFAULT_CAP_BYTES = 20 * 2**30
 
 # What a truncated or foreign pickle raises, as far as it was seen; such a state is made again.
@@ -84,7 +85,7 @@ def own_files(model: Model) -> list[str]:
 
 @functools.cache
 def _source(module: str) -> str:
-    """Hash a module of ours with the private helpers and `train` that it imports, at any depth."""
+    """Hash a module of ours with the private helpers and the training loop that it imports, at any depth."""
     folder = Path(__file__).parent
     waiting, seen = [module], dict[str, str]()
     while waiting:
@@ -94,11 +95,9 @@ def _source(module: str) -> str:
             continue
         text = path.read_text()
         seen[name] = hashlib.sha256(text.encode()).hexdigest()
-        waiting += [
-            helper for helper in _imports(text) if helper.split(".")[-1].startswith("_") or helper == "workbench.train"
-        ]
+        waiting += [helper for helper in _imports(text) if helper.split(".")[-1].startswith("_") or helper in TRAINING]
         if ".compress." in name:
-            waiting.append("workbench.train")  # reached through ctx.train
+            waiting += TRAINING  # reached through ctx.train
     return digest(sorted(seen.items()))
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import artifact, machine
 from workbench.errors import InvalidInput
+from workbench.fresh import fresh_caller
 from workbench.nouns import Run
 from workbench.store import Store, disk_errors
-from workbench.worker import fresh_caller
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import sys
-from collections.abc import Callable, Generator
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
-from workbench import artifact, catalog, prefix, ranks
-from workbench.context import MeasuringContext, StepContext
-from workbench.errors import InvalidInput, WorkbenchError
+from workbench import artifact, ranks
+from workbench.context import MeasuringContext
+from workbench.fresh import fresh_process
 from workbench.job import Job
-from workbench.launch import _fresh
 from workbench.machine import Quiet
-from workbench.nouns import Artifact, ModelCard, Splits
+from workbench.nouns import Artifact, Splits
 from workbench.one_more import OneMore
-from workbench.part import Model, Step
 from workbench.ranks import Ranks
 from workbench.recorder import Recorder
+from workbench.states import States, data_hash, final_card
 from workbench.store import Store
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from workbench.train import Spread
 
 
 def follow_through(draft: Path, store: Store, said: Recorder, quiet: Quiet, team: Ranks) -> None:
@@ -80,13 +69,6 @@ def _loaded(draft: Path, said: Recorder) -> tuple[Job, Splits, str]:
         return job, splits, data_hash(splits)
 
 
-def final_card(job: Job) -> ModelCard:
-    """Return the card after the last step; a model that hides its structure starts from its described card."""
-    from workbench.describe import model_card
-
-    return job.cards(model_card(job))[-1]
-
-
 def _relatives(draft: Path, store: Store) -> dict[str, Artifact | None]:
     found: dict[str, Artifact | None] = {"parent": None, "reference": None}
     for role, run_id in orjson.loads((draft / "relatives.json").read_bytes()).items():
@@ -107,243 +89,3 @@ def _keep_controls(ctx: MeasuringContext, controls: dict[str, Any]) -> dict[str,
             if outputs.ndim == 2:
                 told[name][split] = {"k": int((outputs.argmax(-1) == targets).sum()), "n": len(targets)}
     return told
-
-
-def data_hash(splits: Splits) -> str:
-    """Return the sha256 over names and bytes of all arrays of all splits."""
-    import numpy as np
-
-    found = hashlib.sha256()
-    for split in ("train", "validation", "calibration", "test"):
-        examples = getattr(splits, split)
-        for name, array in [*examples.inputs.items(), ("targets", examples.targets)]:
-            found.update(f"{split}.{name}:{array.dtype}{array.shape}".encode())
-            found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
-
-
-class States:
-    """Brings a job's model through its steps, from the longest prefix that is kept."""
-
-    def __init__(
-        self,
-        job: Job,
-        splits: Splits,
-        data_sha256: str,
-        store: Store,
-        said: Recorder,
-        quiet: Quiet,
-        *,
-        within: str = "",
-        team: Ranks = ranks.ALONE,
-    ) -> None:
-        self.job, self.splits, self.data_sha256 = job, splits, data_sha256
-        self.store, self.said, self.quiet, self.within, self.team = store, said, quiet, within, team
-        self.cache = prefix.PrefixCache(store.root)
-        self.keys = prefix.keys(job.model, data_sha256, job.steps, job.seed, job.layout)
-        self.seeds = prefix.seeds(job.model, job.data, job.steps, job.seed)
-        self.cached: list[str] = []
-        self._reached: tuple[int, prefix.State] | None = None  # None = nothing was made together
-
-    def need_nobody(self) -> bool:
-        """Say whether the leader can go on alone: no step is spread, or what the last such step makes is kept from before."""
-        return not self._num_together or any(self.cache.has(key) for key in self.keys[self._num_together :])
-
-    def go_together(self) -> None:
-        """Go through the steps up to the last one that is spread, every process of the job with the others."""
-        self._reached = self._num_together, self._after(self._num_together)
-
-    @property
-    def _num_together(self) -> int:
-        """How many steps it takes to the end of the last one that is spread."""
-        return max((index + 1 for index, step in enumerate(self.job.steps) if self._is_spread(step)), default=0)
-
-    def after_all(self) -> prefix.State:
-        """Return the state after the last step (owned by the caller)."""
-        return self._after(len(self.job.steps))
-
-    def after_one_more(self, step: Step, state: prefix.State) -> prefix.State:
-        """Return what a further step makes of a state (given up by the caller), seeded as in the longer job; nothing is kept."""
-        longer = replace(self.job, steps=(*self.job.steps, step))
-        states = States(longer, self.splits, self.data_sha256, self.store, self.said, self.quiet, within=self.within)
-        return states._stepped(len(self.job.steps), state)
-
-    def _after(self, count: int) -> prefix.State:
-        """Return the state after `count` steps, from the cache or made from the one before."""
-        if count == 0:
-            return self._built()
-        if self._reached and self._reached[0] == count:
-            (_, reached), self._reached = self._reached, None
-            return reached
-        name = f"{self.within}steps[{count - 1}].{self.job.steps[count - 1].name()}"
-        with self._making(self.keys[count]):
-            state = self._kept(self.keys[count])
-            if state is not None:
-                self.said.say(f"{name} is kept from before")
-                self.said.seconds.setdefault(name, 0.0)
-                self.cached.append(name)
-                return state
-            state = self._after(count - 1)
-            with self.said.piece(name):
-                return self._made(count - 1, state)
-
-    def _making(self, key: str) -> contextlib.AbstractContextManager[None]:
-        return self.cache.making(key, self.quiet.aside) if self.team.leads else contextlib.nullcontext()
-
-    def _kept(self, key: str) -> prefix.State | None:
-        """Return a state that is kept from before, the same answer on every process."""
-        state = self.cache.get(key) if self.team.leads else None
-        is_kept = self.team.agree(state is not None)
-        return state if self.team.leads or not is_kept else self._handed_over(key)
-
-    def _made(self, index: int, state: prefix.State) -> prefix.State:
-        """Run one step and keep what it makes: on every process where it is spread, else the leader does for all."""
-        if self.team.leads or self._is_spread(self.job.steps[index]):
-            state = self._stepped(index, state)
-        key = self.keys[index + 1]
-        if self.team.leads:
-            self.cache.put(key, state)
-        self.team.agree(None)
-        return state if self.team.leads else self._handed_over(key)
-
-    def _handed_over(self, key: str) -> prefix.State:
-        state = self.cache.get(key)
-        if state is None:
-            raise WorkbenchError(
-                f"rank {self.team.rank} can't read the state that rank 0 has just written to {self.cache.root}",
-                next_move="use a store that every host shares, or raise WORKBENCH_CACHE_BYTES",
-            )
-        return state
-
-    def _is_spread(self, step: Step) -> bool:
-        return self.job.layout is not None and step.spreads
-
-    def _built(self) -> prefix.State:
-        with self.said.piece(f"{self.within}build"):
-            return prefix.State(build_seeded(self.job.model, self.job, self.seeds[0]))
-
-    def _stepped(self, index: int, state: prefix.State) -> prefix.State:
-        """Run one step on a state that this call owns."""
-        import torch
-
-        step = self.job.steps[index]
-        ctx = StepContext(
-            self.splits, self.job.data.card(), self.seeds[index + 1], self.said,
-            load_model=self._load, build_model=self._build,
-            quantization=state.quantization, controls=state.controls,
-            spread=self._spread if self.team.size > 1 and self._is_spread(step) else None,
-            checkpoints=self._checkpoints(index) if step.spreads else None,
-        )  # fmt: skip
-        torch.manual_seed(self.seeds[index + 1])
-        model = self.job.steps[index].run(state.model, ctx)
-        return prefix.State(model.eval(), ctx.quantization, ctx.controls)
-
-    def _spread(self, folder: Path) -> Spread:
-        assert self.job.layout is not None
-        return self.job.layout.spread(folder, every=self.job.launcher.updates_between_checkpoints)
-
-    def _checkpoints(self, index: int) -> Path:
-        """Return where an unfinished step leaves what it can go on from, under this layout or another."""
-        job = self.job
-        key = prefix.keys(job.model, self.data_sha256, job.steps[: index + 1], job.seed)[-1]
-        return self.cache.root / f"{key}.training"
-
-    def _build(self, ref: Any) -> nn.Module:
-        model = catalog.make("zoo", ref)
-        assert isinstance(model, Model)
-        if reasons := model.why_not(self.job.data.card()):
-            raise InvalidInput(reasons)
-        return model.build(self.job.data.card())
-
-    def _load(self, ref: Any, epochs: int) -> nn.Module:
-        """Return a trained model for a step: that of a run, or a zoo part trained for `epochs` first."""
-        if isinstance(ref, str) and ref.startswith("run:"):
-            other = Job.from_json(self.store.get(ref.removeprefix("run:")).job)
-            if other.data.to_json() != self.job.data.to_json():
-                raise InvalidInput(
-                    [f"{ref} was trained on {other.data.to_json()}, this job is on {self.job.data.to_json()}"]
-                )
-            job = replace(other, steps=tuple(step for step in other.steps if not step.precision))
-        else:
-            steps = [{"use": "train", "epochs": epochs}] if epochs else []
-            job = Job.from_json({**self.job.to_json(), "model": ref, "steps": steps})
-        within = f"{self.said.part} → {job.model.name()} "
-        inner = States(
-            job, self.splits, self.data_sha256, self.store, self.said, self.quiet, within=within, team=self.team
-        )
-        return inner.after_all().model
-
-
-def build_seeded(model: Model, job: Job, seed: int) -> nn.Module:
-    """Return the untrained module, the same one for the same seed."""
-    import torch
-
-    torch.manual_seed(seed)
-    return model.build(job.data.card()).eval()
-
-
-def fresh_process(function: str, artifacts: list[Artifact], *, threads: int, options: dict[str, Any]) -> _fresh.Fresh:
-    """Start `module:function(sessions, **options)` in a new process with the artifacts opened there on demand."""
-    folders = [each.folder for each in artifacts]
-    question = {"function": function, "folders": folders, "threads": threads, "options": options}
-    return _fresh.Fresh("fresh", question, threads=threads)
-
-
-def fresh_caller(function: str, artifacts: list[Artifact], *, threads: int, options: dict[str, Any]) -> Any:
-    """Start a fresh process and return its answer."""
-    with fresh_process(function, artifacts, threads=threads, options=options) as process:
-        return process.answer()
-
-
-def answer_fresh(asked: Path, answered: Path) -> int:
-    """(In the fresh process) call the function and write its value; a generator waits at its yield until told to go on."""
-    import importlib
-
-    question = orjson.loads(asked.read_bytes())
-    module, _, name = question["function"].partition(":")
-    sessions: list[Callable[[], Any]] = [_opener(Path(folder), question["threads"]) for folder in question["folders"]]
-
-    def ask() -> Any:
-        value = getattr(importlib.import_module(module), name)(sessions, **question["options"])
-        return _when_told(value) if isinstance(value, Generator) else value
-
-    return _answer(answered, ask)
-
-
-def _when_told(prepared: Generator[None, None, Any]) -> Any:
-    next(prepared)
-    sys.stdout.write(f"{_fresh.READY}\n")
-    sys.stdout.flush()
-    if sys.stdin.readline().strip() != _fresh.GO:
-        raise WorkbenchError("whoever asked is gone")
-    try:
-        next(prepared)
-    except StopIteration as ended:
-        return ended.value
-    raise AssertionError("a prepared function yields once")
-
-
-def answer_card(asked: Path, answered: Path) -> int:
-    """(In the fresh process) build the model and write what it turns out to be."""
-    from dataclasses import asdict
-
-    question = orjson.loads(asked.read_bytes())
-
-    def describe() -> Any:
-        data = catalog.make("data", question["data"])
-        return asdict(catalog.make("zoo", question["model"]).card(data.card()))  # type: ignore[attr-defined]
-
-    return _answer(answered, describe)
-
-
-def _opener(folder: Path, threads: int) -> Callable[[], Any]:
-    return lambda: artifact.open_session(artifact.read(folder), threads)
-
-
-def _answer(answered: Path, ask: Callable[[], Any]) -> int:
-    try:
-        answer = {"value": ask()}
-    except WorkbenchError as error:
-        answer = {"error": error.message, "next": error.next_move}
-    answered.write_bytes(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
-    return 0

@@ -13,7 +13,7 @@ import pytest
 
 from tests.distributed.training import LM, Stopped, Told, together, train
 from workbench import _checkpoints
-from workbench.train import Spread
+from workbench.spread import Spread
 
 TOLERANCE = 1e-10
 TENSOR = {"use": "hybrid", "shard": 2, "tensor": 2}

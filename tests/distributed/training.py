@@ -23,7 +23,8 @@ import numpy as np
 
 from workbench import catalog, ranks
 from workbench.nouns import Examples
-from workbench.train import Spread, fit
+from workbench.spread import Spread
+from workbench.train import fit
 
 ROOT = Path(__file__).parents[2]
 LM = {"use": "tiny_lm", "layers": 4, "width": 32, "heads": 4, "ffn": 64}

@@ -28,7 +28,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compare": GROUND,
     "estimate": GROUND,
     "_checkpoints": GROUND,
-    "train": GROUND | {"_checkpoints"},
+    "spread": GROUND | {"_checkpoints"},
+    "train": GROUND | {"spread"},
     "_deleting": GROUND,
     "_lock": GROUND,
     "_made": GROUND,
@@ -42,10 +43,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zoo": FAMILY | COUNTED,
     "data": FAMILY,
     "formats": FAMILY | {"_torchlib"},
-    "compress": FAMILY | COUNTED | MARKED | {"train", "machine"},  # machine: the blocks that its kernels work in
+    "compress": FAMILY
+    | COUNTED
+    | MARKED
+    | {"spread", "train", "machine"},  # machine: the blocks that its kernels work in
     "measure": FAMILY | {"compare"},  # intervals
     "launch": FAMILY | {"machine", "_torchlib"},  # what warms up stands aside while others measure
-    "layout": FAMILY | {"train"},
+    "layout": FAMILY | {"spread"},
     "marks": GROUND | {"store"},
     "_removable": GROUND | {"_deleting", "store", "marks"},
     "tidy": GROUND | {"_deleting", "store", "marks", "_removable", "wording"},
@@ -57,8 +61,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "charts": GROUND | {"compare", "table", "wording"},
 }
 # The tier of bench: the path from a job to a run.
-BENCH = GROUND | {"part", "catalog", "job", "store", "machine", "recorder", "train", "launch", "prefix", "context"}
-BENCH |= {"artifact", "describe", "one_more", "worker", "bench", "ranks", "_made"}
+BENCH = GROUND | {
+    "part",
+    "catalog",
+    "job",
+    "store",
+    "machine",
+    "recorder",
+    "spread",
+    "train",
+    "launch",
+    "prefix",
+    "context",
+}
+BENCH |= {"artifact", "describe", "states", "fresh", "one_more", "worker", "bench", "ranks", "_made"}
 # What people call. None of it is known below.
 MAY_IMPORT |= {
     "adopt": GROUND | {"data"},  # the part that owns the file of adopted arrays
@@ -112,7 +128,7 @@ MAY_IMPORT |= {
         "wording",
     },  # fmt: skip
 }
-for name in ("prefix", "context", "artifact", "describe", "one_more", "worker", "bench", "ranks"):
+for name in ("prefix", "context", "artifact", "describe", "states", "fresh", "one_more", "worker", "bench", "ranks"):
     MAY_IMPORT[name] = BENCH
 
 

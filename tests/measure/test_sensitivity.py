@@ -284,7 +284,7 @@ def test_the_module_is_the_same_after_it_was_asked(shared_store: Store) -> None:
     from workbench.one_more import OneMore
     from workbench.prefix import PrefixCache, keys
     from workbench.recorder import Recorder
-    from workbench.worker import States, data_hash
+    from workbench.states import States, data_hash
 
     wanted = job(metrics=["quality"])
     run = carried_out_here(wanted, shared_store)

@@ -9,7 +9,7 @@ import torch
 
 from workbench.context import StepContext
 from workbench.nouns import DataCard, Examples, Layer, ModelCard, Splits, TensorSpec
-from workbench.train import IGNORED_TARGET
+from workbench.spread import IGNORED_TARGET
 
 
 class Quiet:

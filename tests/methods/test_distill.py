@@ -18,7 +18,7 @@ from workbench.compress.distill import Distill
 from workbench.context import StepContext
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.nouns import Examples
-from workbench.train import IGNORED_TARGET
+from workbench.spread import IGNORED_TARGET
 
 STUDENT = {"use": "small"}
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from workbench.cli import (
-    _batch,
+    _batch_results,
     _layers,
     _lifecycle,
     _load,
@@ -182,7 +182,7 @@ app.command()(_plan.plan)
 app.command()(_plan.hardware)
 app.command()(_queue.queue)
 app.command()(_track.track)
-app.add_typer(_batch.batch, name="batch")
+app.add_typer(_batch_results.batch, name="batch")
 app.add_typer(_protect.protect, name="protect")
 app.add_typer(_serve.repository, name="repository")
 app.add_typer(_serve.apikeys, name="apikeys")

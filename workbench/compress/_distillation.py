@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
 from workbench.part import Context
-from workbench.train import IGNORED_TARGET, Loss
+from workbench.spread import IGNORED_TARGET, Loss
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import WorkbenchError
 from workbench.nouns import Examples
 from workbench.part import Context
-from workbench.train import IGNORED_TARGET
+from workbench.spread import IGNORED_TARGET
 
 if TYPE_CHECKING:
     from torch import nn

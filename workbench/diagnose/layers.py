@@ -15,10 +15,10 @@ import orjson
 from workbench import artifact, machine
 from workbench.describe import model_card
 from workbench.errors import InvalidInput
+from workbench.fresh import fresh_process
 from workbench.job import Job, digest
 from workbench.nouns import Run
 from workbench.store import disk_errors, write_json
-from workbench.worker import fresh_process
 
 FUNCTION = "workbench.diagnose._reading:facts"
 

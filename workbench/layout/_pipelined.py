@@ -15,7 +15,7 @@ from workbench.layout import _splitting
 from workbench.layout._split import Split
 from workbench.layout._stage import Stage
 from workbench.layout._together import weighed
-from workbench.train import Batch, Loss
+from workbench.spread import Batch, Loss
 
 
 class Pipelined(Split):

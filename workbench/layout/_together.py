@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from workbench.errors import Cancelled
 from workbench.layout._batch_norm import Rows
 from workbench.layout._extents import Extents
-from workbench.train import IGNORED_TARGET, Batch, Loss, Spread
+from workbench.spread import IGNORED_TARGET, Batch, Loss, Spread
 
 
 class Together(Spread):

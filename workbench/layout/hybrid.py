@@ -11,7 +11,7 @@ from workbench.params import param
 from workbench.part import Layout
 
 if TYPE_CHECKING:
-    from workbench.train import Spread
+    from workbench.spread import Spread
 
 
 class Hybrid(Layout):
