@@ -71,6 +71,12 @@ def _serve(session: Session, pump: Pump) -> Any:
     return ServeModel(session, pump)
 
 
+def _batch(session: Session, pump: Pump) -> Any:
+    from widgets.start_batch import StartBatch
+
+    return StartBatch(session, pump)
+
+
 def _storage(session: Session, pump: Pump) -> Any:
     from widgets.storage import Storage
 
@@ -85,6 +91,7 @@ TABS: dict[str, Callable[[Session, Pump], Any]] = {
     "Examples": _examples,
     "Latency": _latency,
     "Serve": _serve,
+    "Batch": _batch,
     "Copy as": TakeAway,
     "Storage": _storage,
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from widgets._button import button
 from workbench import exchange, tidy, wording
 from workbench.errors import InvalidInput
 
@@ -27,16 +28,16 @@ class Storage:
         self.quota = ipywidgets.Text(
             "5GB", description="Quota", tooltip="Bytes that the store may take, as in 500MB or 5GB"
         )
-        self.look = _button(
+        self.look = button(
             "Show what would go", "search", "Lists what would be removed; removes nothing", self._plan, pump
         )
-        self.remove = _button("Remove these", "trash", "Removes what is listed, for good", self._remove, pump)
+        self.remove = button("Remove these", "trash", "Removes what is listed, for good", self._remove, pump)
         self.listed = ipywidgets.HTML()
         self.target = ipywidgets.Text(
             "runs.zip", description="File", tooltip="Where to write the runs, or which file to take in"
         )
-        self.give = _button("Export brushed runs", "upload", "Writes the brushed runs (else B) and their parents to the file", self._export, pump)  # fmt: skip
-        self.take = _button("Import", "download", "Adds the runs of the file to this store", self._import, pump)
+        self.give = button("Export brushed runs", "upload", "Writes the brushed runs (else B) and their parents to the file", self._export, pump)  # fmt: skip
+        self.take = button("Import", "download", "Adds the runs of the file to this store", self._import, pump)
         self.told = ipywidgets.HTML()
         self.remove.disabled = True
         self.view = ipywidgets.VBox(
@@ -109,9 +110,3 @@ class Storage:
     def _imported(self, found: Any) -> None:
         self.told.value = f"<p>{len(found.added)} runs added, {len(found.already_there)} were there already</p>"
         self.session.refresh()
-
-
-def _button(text: str, icon: str, tooltip: str, action: Any, pump: Pump) -> ipywidgets.Button:
-    button = ipywidgets.Button(description=text, icon=icon, tooltip=tooltip, layout={"width": "auto"})
-    button.on_click(lambda _: pump.do(action))
-    return button

@@ -67,9 +67,15 @@ def batch_command(study_file: str | Path, store_folder: str | Path, *, reports_f
         "study_file": str(path.absolute() if path.suffix else path.name), "store_folder": str(Path(store_folder).absolute()),
         "reports_folder": str(reports), "name": path.stem,
     }  # fmt: skip
-    pairs = [text for name, value in given.items() for text in ("-p", word(name, value))]
-    notebook, out = notebooks_folder() / "20_compare.ipynb", reports / f"{path.stem}-batch"
-    return shlex.join(["workbench", "batch", "run", str(notebook), *pairs, "--out", str(out)])
+    pairs = [word(name, value) for name, value in given.items()]
+    return batch_line(notebooks_folder() / "20_compare.ipynb", pairs, reports / f"{path.stem}-batch")
+
+
+def batch_line(notebook: str | Path, pairs: Sequence[str], out: str | Path, *, jobs: int = 0) -> str:
+    """Return the shell line that executes a notebook over the grid that `name=values` words spell."""
+    given = [text for pair in pairs for text in ("-p", pair)]
+    side_by_side = ["-j", str(jobs)] if jobs else []
+    return shlex.join(["workbench", "batch", "run", str(notebook), *given, "--out", str(out), *side_by_side])
 
 
 def study_yaml(jobs: Sequence[Job], name: str) -> str:
