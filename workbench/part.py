@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol
 
+from workbench.extents import Extents
 from workbench.nouns import Artifact, DataCard, Examples, Measurement, ModelCard, Quantization, Splits, StoredWeight
 from workbench.params import Params
 
@@ -365,6 +366,10 @@ class Layout(Part):
     """Family `layout`: how the training of one model is spread over the processes of a job."""
 
     family = "layout"
+
+    def extents(self, num_processes: int) -> Extents:
+        """Return how many ways each axis splits over so many processes; what isn't right `why_not` says."""
+        raise NotImplementedError
 
     def why_not(self, card: ModelCard, *, num_processes: int, batch_size: int) -> list[str]:
         """Return reasons against training this model so, with `batch_size` examples in an update of all processes."""

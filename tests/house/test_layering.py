@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 FAMILIES = {"zoo", "data", "compress", "formats", "measure", "launch", "layout"}
 
 # module or folder of workbench → what of workbench it may import. A family may also import its own `_helpers`.
-GROUND = {"errors", "params", "nouns"}
+GROUND = {"errors", "params", "nouns", "extents"}
 FAMILY = GROUND | {"part", "reference"}
 COUNTED = {"counting"}  # one way to count operations
 MARKED = {"projection"}  # one way to put a mark into weights and to find it
@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "params": {"errors"},
     "nouns": set(),
+    "extents": set(),
     "part": GROUND,
     "catalog": GROUND | {"part"},
     "job": GROUND | {"part", "catalog"},
