@@ -127,6 +127,7 @@ class Context(Protocol):
         total: int = 0,
         unit: str = "",
         values: Mapping[str, float] | None = None,
+        sums: Mapping[str, float] | None = None,
     ) -> None:
         """Report progress; also the point where a cancelled or paused worker stops or waits."""
 
@@ -373,6 +374,16 @@ class Layout(Part):
 
     def why_not(self, card: ModelCard, *, num_processes: int, batch_size: int) -> list[str]:
         """Return reasons against training this model so, with `batch_size` examples in an update of all processes."""
+        raise NotImplementedError
+
+    def rank_bytes(
+        self, card: ModelCard, *, num_processes: int, batch_size: int, optimizer: str
+    ) -> list[dict[str, float]]:
+        """Return the bytes that each process will need, by part, at the fullest moment of an update; rank 0 first."""
+        raise NotImplementedError
+
+    def traffic(self, card: ModelCard, *, num_processes: int, batch_size: int) -> dict[str, tuple[float, float]]:
+        """Return (bytes, calls) that each process sends for one update, by axis."""
         raise NotImplementedError
 
     def spread(self, folder: Path, *, every: int) -> Spread:

@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "params": {"errors"},
     "nouns": set(),
     "extents": set(),
+    "timetable": {"extents"},
     "part": GROUND,
     "catalog": GROUND | {"part"},
     "job": GROUND | {"part", "catalog"},
@@ -29,7 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compare": GROUND,
     "estimate": GROUND,
     "_checkpoints": GROUND,
-    "train": GROUND | {"_checkpoints"},
+    "_meter": set(),
+    "train": GROUND | {"_checkpoints", "_meter"},
     "_deleting": GROUND,
     "_lock": GROUND,
     "_made": GROUND,
@@ -45,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compress": FAMILY | COUNTED | MARKED | {"train", "machine"},  # machine: the blocks that its kernels work in
     "measure": FAMILY | {"compare"},  # intervals
     "launch": FAMILY | {"machine", "_torchlib"},  # what warms up stands aside while others measure
-    "layout": FAMILY | {"train"},
+    "layout": FAMILY | {"train", "timetable"},
     "marks": GROUND | {"store"},
     "_removable": GROUND | {"_deleting", "store", "marks"},
     "tidy": GROUND | {"_deleting", "store", "marks", "_removable", "wording"},
@@ -54,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "table": GROUND | {"_where", "part", "job", "catalog", "marks"},
     "_where": GROUND,
     "wording": GROUND,
-    "charts": GROUND | {"compare", "table", "wording"},
+    "charts": GROUND | {"compare", "table", "wording", "timetable"},
 }
 # The tier of bench: the path from a job to a run.
 BENCH = GROUND | {"part", "catalog", "job", "store", "machine", "recorder", "train", "launch", "prefix", "context"}
@@ -70,7 +72,7 @@ MAY_IMPORT |= {
     "serve": GROUND | {"part", "artifact", "store", "protect", "_lock"},
     "load": GROUND | {"store"},  # speaks the protocol alone: knows no server and no artifact
     "ceilings": GROUND | {"machine"},
-    "plan": GROUND | {"ceilings"},
+    "plan": GROUND | {"ceilings", "part", "catalog", "job", "timetable"},
     "part_text": GROUND | {"catalog", "part"},
     "copy_as": GROUND | {"batch", "part", "part_text", "job", "study", "lab"},
     "memo": GROUND | {"compare", "table", "wording"},
@@ -81,6 +83,7 @@ MAY_IMPORT |= {
     "study": BENCH | {"part_text", "queue", "compare", "together"},
     "together": BENCH,
     "diagnose": BENCH,
+    "rank_log": BENCH,
     "search": BENCH
     | {"_lock", "ceilings", "compare", "copy_as", "diagnose", "estimate", "queue", "report", "study", "table"},
     "cli": BENCH

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.layout import _legal
+from workbench.layout import _legal, _memory, _traffic
 from workbench.nouns import ModelCard
 from workbench.params import param
 from workbench.part import Layout
@@ -20,6 +20,14 @@ class ByExtents(Layout):
     def why_not(self, card: ModelCard, *, num_processes: int, batch_size: int) -> list[str]:
         extents = self.extents(num_processes)
         return _legal.why_not(extents, card, num_processes=num_processes, batch_size=batch_size)
+
+    def rank_bytes(
+        self, card: ModelCard, *, num_processes: int, batch_size: int, optimizer: str
+    ) -> list[dict[str, float]]:
+        return _memory.rank_bytes(self.extents(num_processes), card, batch_size=batch_size, optimizer=optimizer)
+
+    def traffic(self, card: ModelCard, *, num_processes: int, batch_size: int) -> dict[str, tuple[float, float]]:
+        return _traffic.traffic(self.extents(num_processes), card, batch_size=batch_size)
 
     def spread(self, folder: Path, *, every: int) -> Spread:
         import torch.distributed as dist
