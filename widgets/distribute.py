@@ -9,6 +9,7 @@ import ipywidgets
 
 from widgets import _words
 from widgets._spread_choice import SpreadChoice
+from widgets._spread_scaling import SpreadScaling
 from widgets._spread_watch import SpreadWatch
 from workbench import queue
 from workbench.errors import InvalidInput
@@ -27,6 +28,7 @@ class Distribute:
     def __init__(self, session: Session, pump: Pump) -> None:
         self.session, self.pump = session, pump
         self.choice, self.watch = SpreadChoice(session, pump), SpreadWatch(session, pump)
+        self.scaling = SpreadScaling(session, pump)
         self.run = ipywidgets.Button(description="Run", icon="play", button_style="primary")
         self.run.tooltip = "Put this job into the queue"
         self.run.on_click(lambda _: pump.do(self._run))
@@ -36,8 +38,9 @@ class Distribute:
         buttons = ipywidgets.Box([self.run, self.cancel]).add_class("wb-flow")
         left = ipywidgets.VBox([ipywidgets.HTML(_words.head("How")), self.choice.view])
         self.view = ipywidgets.VBox(
-            [left, buttons, self.told, ipywidgets.HTML(_words.head("Processes at work")), self.watch.view]
-        )
+            [left, buttons, self.told, ipywidgets.HTML(_words.head("Processes at work")), self.watch.view,
+             self.scaling.view]
+        )  # fmt: skip
         self.view.add_class("wb-distribute")
         self._is_shown = False
         session.observe(lambda _: pump.do(self.update, key=self), names=WATCHED)
@@ -64,7 +67,7 @@ class Distribute:
 
         self._is_shown = True
         self.update()
-        return [HTML(_words.head("Distribute")), *self.choice.static(), *self.watch.static()]
+        return [HTML(_words.head("Distribute")), *self.choice.static(), *self.watch.static(), *self.scaling.static()]
 
     def _follow(self) -> None:
         """Follow the queue and the store."""
@@ -74,6 +77,7 @@ class Distribute:
         self.watch.tick()
         problems = self.session.problems()
         self.run.disabled = bool(problems) or self.session.layout is None
+        self.scaling.update(can_run=not self.run.disabled)
         others = [each for each in problems if "layout" not in each and "launcher" not in each]
         lines = "".join(f"<li>{escape(problem)}</li>" for problem in others)
         hint = _words.note("Pick a layout; without one, one process trains.") if self.session.layout is None else ""

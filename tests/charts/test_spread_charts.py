@@ -10,6 +10,7 @@ import pytest
 from workbench.charts.loss_equality import in_words, loss_equality_data, loss_equality_figure
 from workbench.charts.pipeline_schedule import pipeline_schedule_data, pipeline_schedule_figure
 from workbench.charts.rank_memory import rank_memory_data, rank_memory_figure
+from workbench.charts.scaling import scaling_data, scaling_figure
 from workbench.charts.step_time import step_time_data, step_time_figure
 from workbench.extents import Extents
 
@@ -49,3 +50,15 @@ def test_losses_are_compared_where_both_have_told() -> None:
     assert data.gaps["one"] == (pytest.approx(1e-9), 2) and "none" not in data.curves
     assert "one 1e-09 in 2 updates" in in_words(data)
     assert len(drawn(loss_equality_figure(data))["data"]) == 2
+
+
+def test_scaling_is_the_median_with_its_spread_beside_the_control() -> None:
+    record = {"title": "tiny", "thrown": 1, "points": [
+        {"processes": 2, "together": [1.7, 1.8, 1.6], "independent": [2.0, 1.9, 1.8]},
+    ]}  # fmt: skip
+    data = scaling_data(record)
+    assert data.points[1].together == (1.7, 1.6, 1.8) and data.points[1].efficiency == pytest.approx(1.7 / 1.9)
+    figure = drawn(scaling_figure(data))
+    assert figure["data"][2]["error_y"]["array"] == pytest.approx([0.0, 0.1])
+    assert "2 processes 1.70 × one (89% of what independent ones do)" in figure["layout"]["meta"]["alt"]
+    assert "1 disturbed rounds" in figure["layout"]["meta"]["alt"]

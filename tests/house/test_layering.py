@@ -84,6 +84,7 @@ MAY_IMPORT |= {
     "together": BENCH,
     "diagnose": BENCH,
     "rank_log": BENCH,
+    "scale": BENCH | {"table"},
     "search": BENCH
     | {"_lock", "ceilings", "compare", "copy_as", "diagnose", "estimate", "queue", "report", "study", "table"},
     "cli": BENCH
@@ -99,6 +100,7 @@ MAY_IMPORT |= {
         "part_text",
         "plan",
         "queue",
+        "scale",
         "study",
         "table",
         "together",

@@ -19,17 +19,20 @@ KEPT_OF_CONVOLUTIONS = 2.3
 
 def rank_bytes(extents: Extents, card: ModelCard, *, batch_size: int, optimizer: str) -> list[dict[str, float]]:
     """Return for each process, in order, its bytes by part at the fullest moment of an update."""
-    in_pipeline = [_of(extents, card, place, batch_size, optimizer) for place in range(extents.pipeline)]
-    return [in_pipeline[rank // (extents.data * extents.tensor)] for rank in range(extents.num_processes)]
+    at = {
+        (place, shard): _of(extents, card, place, shard, batch_size, optimizer)
+        for place in range(extents.pipeline)
+        for shard in range(extents.shard)
+    }
+    places = [(rank // (extents.data * extents.tensor), rank // extents.tensor % extents.shard) for rank in range(extents.num_processes)]  # fmt: skip
+    return [at[place] for place in places]
 
 
-def _of(extents: Extents, card: ModelCard, place: int, batch_size: int, optimizer: str) -> dict[str, float]:
+def _of(extents: Extents, card: ModelCard, place: int, shard: int, batch_size: int, optimizer: str) -> dict[str, float]:
     blocks = _blocks.of(card)
     ours = [layer for layer, home in zip(card.layers, _homes(extents, card, blocks)) if home == place]
     size = FLOAT * sum(_num_params(layer, extents, blocks) for layer in ours)
-    if place == 0:
-        size += FLOAT * (card.num_params - sum(layer.num_params for layer in card.layers))
-    kept = size / extents.shard
+    kept = FLOAT * sum(_num_params(layer, extents, blocks) * _share(layer, extents, shard) for layer in ours)
     rows = -(-batch_size // extents.data)
     passes = -(-rows // extents.microbatches)  # examples of one pass
     in_flight = most_in_flight(extents, place) / extents.stages_per_process if extents.pipeline > 1 else 1
@@ -67,6 +70,13 @@ def _num_params(layer: Layer, extents: Extents, blocks: _blocks.Blocks | None) -
         return layer.num_params
     bias = layer.num_params - layer.num_weights
     return layer.num_weights / extents.tensor + (bias / extents.tensor if style == "columns" else bias)
+
+
+def _share(layer: Layer, extents: Extents, shard: int) -> float:
+    """Return the share of a layer that one of `extents.shard` holds: whole rows of it, the last ones fewer."""
+    rows = layer.weight_shape[0] if layer.weight_shape else 1
+    chunk = -(-rows // extents.shard)
+    return max(0, min(chunk, rows - shard * chunk)) / rows
 
 
 def _style(layer: Layer, blocks: _blocks.Blocks | None) -> str:
