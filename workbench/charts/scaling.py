@@ -40,7 +40,9 @@ def scaling_data(record: Mapping[str, Any]) -> ScalingData:
 
     points = [ScalingPoint(1, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0))]
     for each in record["points"]:
-        together, control = ([*kept] for kept in (each["together"], each["independent"]))
+        together, control = each["together"], each["independent"]
+        if not together:
+            continue  # every round was disturbed
         points.append(
             ScalingPoint(
                 each["processes"],
