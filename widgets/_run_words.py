@@ -53,10 +53,11 @@ def title_html(entry: Entry) -> str:
     like = Run(entry.run_id or "", entry.job_id, "planned", entry.job)
     what = f"{table.recipe_text(like)}" if entry.job else entry.job_id
     where = f"{table.model_text(like)} on {table.data_text(like)}, {table.format_text(like)}" if entry.job else ""
+    spread = f" · {table.layout_text(like)}" if table.layout_text(like) else ""
     why = f"<br><small>as trained, for the comparison of {escape(entry.for_job)}</small>" if entry.for_job else ""
     return (
         f'<span class="wb-chip {kind}">{said}</span> <b>{escape(what)}</b><br>'
-        f"<small>{escape(where)} · <code>{escape(entry.run_id or entry.job_id)}</code></small>{why}"
+        f"<small>{escape(where)}{escape(spread)} · <code>{escape(entry.run_id or entry.job_id)}</code></small>{why}"
     )
 
 

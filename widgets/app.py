@@ -77,19 +77,26 @@ def _batch(session: Session, pump: Pump) -> Any:
     return StartBatch(session, pump)
 
 
+def _distribute(session: Session, pump: Pump) -> Any:
+    from widgets.distribute import Distribute
+
+    return Distribute(session, pump)
+
+
 def _storage(session: Session, pump: Pump) -> Any:
     from widgets.storage import Storage
 
     return Storage(session, pump)
 
 
-# Title → what makes the panel when its tab is opened first. A later room (distribute) adds a line here.
+# Title → what makes the panel when its tab is opened first. A later room adds a line here.
 TABS: dict[str, Callable[[Session, Pump], Any]] = {
     "Trade-off": TradeOff,
     "Sensitivity": _sensitivity,
     "Compare": _compare,
     "Examples": _examples,
     "Latency": _latency,
+    "Distribute": _distribute,
     "Serve": _serve,
     "Batch": _batch,
     "Copy as": TakeAway,

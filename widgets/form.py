@@ -164,9 +164,9 @@ def control_for(spec: ParamSpec, emit: _controls.Emit, do: Do = at_once, words: 
     return _controls.OrNone(control) if spec.optional else control
 
 
-def pick_one(family: str, emit: _controls.Emit, do: Do, *, name: str, help: str) -> PartControl:
-    """Return the control that picks one part of a family outside any form."""
-    spec = ParamSpec(name=name, kind="part", default=None, help=help, part=family)
+def pick_one(family: str, emit: _controls.Emit, do: Do, *, name: str, help: str, optional: bool = False) -> PartControl:
+    """Return the control that picks one part of a family outside any form, or with `optional` none of them."""
+    spec = ParamSpec(name=name, kind="part", default=None, help=help, part=family, optional=optional)
     return PartControl(spec, emit, do, form=Form, runs=False)
 
 

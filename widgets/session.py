@@ -25,10 +25,10 @@ from workbench.store import Store
 
 SCHEMA = 1
 KEPT = (
-    "store_folder", "model", "data", "steps", "format", "metrics", "seed", "budgets", "a", "b", "selected", "where", "scope",
+    "store_folder", "model", "data", "steps", "format", "metrics", "seed", "layout", "launcher", "budgets", "a", "b", "selected", "where", "scope",
     "x", "y", "split",
 )  # fmt: skip
-JOB = ("model", "data", "steps", "format", "metrics", "seed")
+JOB = ("model", "data", "steps", "format", "metrics", "seed", "layout", "launcher")
 MOST_TO_CHOOSE_AT_ONCE = 200
 NO_BUDGETS = asdict(Budgets())
 
@@ -43,6 +43,8 @@ class Session(traitlets.HasTraits):
     format = traitlets.Dict()
     metrics = traitlets.List(traitlets.Dict())
     seed = traitlets.Int(0)
+    layout = traitlets.Dict(None, allow_none=True)  # None = one process trains
+    launcher = traitlets.Dict()
 
     budgets = traitlets.Dict()  # the fields of compare.Budgets; None = no limit
     a = traitlets.Unicode("")  # run id to compare with; "" = the parent of b

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_TICKS = 1.0
 MOST_WAITING, MOST_FINISHED = 15, 15  # cards of each; the others are counted
-PICKED = ("model", "data", "steps", "format", "metrics", "seed", "card", "runs", "queue")
+PICKED = ("model", "data", "steps", "format", "metrics", "seed", "layout", "launcher", "card", "runs", "queue")
 HINT = '<p class="wb-note">Nothing in the queue. Pick a recipe and press Run: it goes on when this page is closed.</p>'
 
 

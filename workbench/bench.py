@@ -113,16 +113,17 @@ def _relative(relative: Job | None, job: Job, store: Store, on_event: OnEvent | 
 
 
 class Tail:
-    """Reads whole new lines of a run's events.jsonl, wherever its draft has been renamed to meanwhile."""
+    """Reads whole new lines of a file of events of a run, wherever its draft has been renamed to meanwhile."""
 
-    def __init__(self, draft: Path) -> None:
-        self.folders, self.position = (draft, draft.parent / draft.name.removeprefix(DRAFT)), 0
+    def __init__(self, draft: Path, file: str = "events.jsonl") -> None:
+        self.folders, self.file = (draft, draft.parent / draft.name.removeprefix(DRAFT)), file
+        self.position = 0
 
     def news(self) -> list[dict[str, Any]]:
         """Return the events written since the last call."""
         for folder in self.folders:
             try:
-                with (folder / "events.jsonl").open("rb") as file:
+                with (folder / self.file).open("rb") as file:
                     file.seek(self.position)
                     text = file.read()
             except FileNotFoundError:

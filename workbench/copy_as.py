@@ -110,7 +110,8 @@ def _short_job(job: Job) -> dict[str, Any]:
     metrics = [_short(metric) for metric in job.metrics]
     record = {
         "model": _short(job.model), "data": _short(job.data), "steps": [_short(step) for step in job.steps],
-        "format": _short(job.format), "metrics": metrics, "seed": job.seed, "launcher": _short(job.launcher),
+        "format": _short(job.format), "metrics": metrics, "seed": job.seed,
+        "layout": _short(job.layout) if job.layout else None, "launcher": _short(job.launcher),
     }  # fmt: skip
     usual = {"format": "onnx", "metrics": list(DEFAULT_METRICS), "seed": 0, "launcher": "process", "steps": []}
     return {key: value for key, value in record.items() if value != usual.get(key)}
@@ -128,8 +129,10 @@ def _options(job: Job) -> list[str]:
         words += [word for metric in metrics for word in ("--metrics", metric)]
     elif metrics != list(DEFAULT_METRICS):
         words += ["--metrics", ",".join(metrics)]
-    if part_words(job.launcher) != "process":
-        raise InvalidInput(["a launcher has no option of its own"])
+    if job.layout:
+        words += ["--layout", part_words(job.layout)]
+    if (launched := part_words(job.launcher)) != "process":
+        words += ["--launcher", launched]
     return words + (["--seed", str(job.seed)] if job.seed else [])
 
 

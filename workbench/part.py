@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol
 
+from workbench.extents import Extents
 from workbench.nouns import Artifact, DataCard, Examples, Measurement, ModelCard, Quantization, Splits, StoredWeight
 from workbench.params import Params
 
@@ -126,6 +127,7 @@ class Context(Protocol):
         total: int = 0,
         unit: str = "",
         values: Mapping[str, float] | None = None,
+        sums: Mapping[str, float] | None = None,
     ) -> None:
         """Report progress; also the point where a cancelled or paused worker stops or waits."""
 
@@ -366,8 +368,22 @@ class Layout(Part):
 
     family = "layout"
 
+    def extents(self, num_processes: int) -> Extents:
+        """Return how many ways each axis splits over so many processes; what isn't right `why_not` says."""
+        raise NotImplementedError
+
     def why_not(self, card: ModelCard, *, num_processes: int, batch_size: int) -> list[str]:
         """Return reasons against training this model so, with `batch_size` examples in an update of all processes."""
+        raise NotImplementedError
+
+    def rank_bytes(
+        self, card: ModelCard, *, num_processes: int, batch_size: int, optimizer: str
+    ) -> list[dict[str, float]]:
+        """Return the bytes that each process will need, by part, at the fullest moment of an update; rank 0 first."""
+        raise NotImplementedError
+
+    def traffic(self, card: ModelCard, *, num_processes: int, batch_size: int) -> dict[str, tuple[float, float]]:
+        """Return (bytes, calls) that each process sends for one update, by axis."""
         raise NotImplementedError
 
     def spread(self, folder: Path, *, every: int) -> Spread:

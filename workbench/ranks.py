@@ -19,7 +19,8 @@ from typing import Any
 
 import orjson
 
-FOLDER = "ranks"  # in a draft: events-N.jsonl, failed-N.json, log-N.txt
+from workbench.launch._order import RANKS
+
 SIGNAL_WHEN_PARENT_DIES = 1  # prctl's number
 
 
@@ -27,7 +28,7 @@ class Ranks:
     """This process's place among `size`; a job in one process has rank 0 of 1."""
 
     def __init__(self, rank: int, size: int, draft: Path) -> None:
-        self.rank, self.size, self.folder = rank, size, draft / FOLDER
+        self.rank, self.size, self.folder = rank, size, draft / RANKS
 
     @property
     def leads(self) -> bool:
@@ -36,7 +37,7 @@ class Ranks:
     @property
     def events(self) -> str:
         """Where this process tells what it does, in the draft."""
-        return "events.jsonl" if self.leads else f"{FOLDER}/events-{self.rank}.jsonl"
+        return "events.jsonl" if self.leads else f"{RANKS}/events-{self.rank}.jsonl"
 
     @contextlib.contextmanager
     def joined(self) -> Iterator[None]:

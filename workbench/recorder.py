@@ -60,8 +60,12 @@ class Recorder:
         total: int = 0,
         unit: str = "",
         values: Mapping[str, float] | None = None,
+        sums: Mapping[str, float] | None = None,
     ) -> None:
-        """Report progress (at most ten times a second, always the last) or, without `total`, a line of log."""
+        """Report progress (at most ten times a second, always the last) or, without `total`, a line of log.
+
+        `sums` only grow, so nothing is lost of them by what isn't told.
+        """
         if self._cancelled:
             raise Cancelled(
                 f"{self.run_id} was cancelled in {self.part or 'its start'}", next_move="run it again to resume"
@@ -78,7 +82,10 @@ class Recorder:
             return
         took = moment - self._began
         eta = round(took / done * (total - done), 1) if done else None
-        self.event("progress", text=text, done=done, total=total, unit=unit, eta_s=eta, values=dict(values or {}))
+        grown = {"sums": {name: round(value, 4) for name, value in sums.items()}} if sums else {}
+        self.event(
+            "progress", text=text, done=done, total=total, unit=unit, eta_s=eta, values=dict(values or {}), **grown
+        )
 
     @contextlib.contextmanager
     def hushed(self) -> Iterator[None]:

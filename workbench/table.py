@@ -15,7 +15,7 @@ from workbench._where import parse
 from workbench.errors import InvalidInput
 from workbench.marks import Marks
 from workbench.nouns import Measurement, Run
-from workbench.part import Part
+from workbench.part import Launcher, Part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,6 +131,15 @@ def format_text(run: Run) -> str:
     """Return the name of the artifact's format; empty when the job names none."""
     record = run.job.get("format")
     return str(record.get("use", "")) if isinstance(record, dict) else str(record or "")
+
+
+def layout_text(run: Run) -> str:
+    """Return how the training was spread, and over how many processes; empty where one process trained."""
+    if not run.job.get("layout"):
+        return ""
+    launcher = _part("launch", _key(run.job.get("launcher")))
+    over = f" over {launcher.num_processes} processes" if isinstance(launcher, Launcher) else ""
+    return _words("layout", _key(run.job["layout"])) + over
 
 
 def recipe_text(run: Run) -> str:

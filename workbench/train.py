@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from workbench._meter import Meter
 from workbench.errors import WorkbenchError
 from workbench.nouns import Examples
 from workbench.spread import IGNORED_TARGET, Batch, Loss, Spread
@@ -68,6 +69,7 @@ def fit(
         frozen = [pair for module in spread.modules for pair in pruned_positions(module)] if keep_zeros else []
         for module in spread.modules:
             module.train()
+        meter = Meter(splits=device.type == "cpu")
         for _epoch in range(epochs):
             sum_loss = 0.0
             for index in torch.randperm(len(examples), generator=order).split(batch_size):
@@ -75,6 +77,7 @@ def fit(
                 done += 1
                 if done <= done_before:
                     sum_loss = sum_before
+                    meter.begin()
                     continue
                 _set_rates(rules, learning_rate * rate(done - 1))
                 value = _update(spread, rules, objective, batch, clip=clip, at=f"update {done - 1} of {total}")
@@ -84,7 +87,8 @@ def fit(
                 if on_batch:
                     on_batch(model, done)
                 spread.keep(rules, done=done, sum_loss=sum_loss)
-                say("training", done=done, total=total, unit="batches", values={"loss": value})
+                meter.count(examples=len(index), targets=batch.num_targets())
+                say("training", done=done, total=total, unit="batches", values={"loss": value}, sums=meter.sums)
             mean = sum_loss / len(examples)
         spread.end()
     model.eval()

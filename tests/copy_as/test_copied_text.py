@@ -86,6 +86,15 @@ def test_every_way_of_copying_gives_the_same_job(changes: dict[str, Any], carrie
     assert ids_of_study(copy_as.study_yaml([job], "copied")) == {job.job_id} | relatives
 
 
+def test_a_layout_and_its_launcher_are_copied_along(carried: list[Job], tmp_path: Path) -> None:
+    job = job_of(layout={"use": "sharded", "accumulate": 2}, launcher={"use": "torchrun", "nproc": 4})
+    text = copy_as.command(job, tmp_path)
+    assert "--layout 'sharded accumulate=2' --launcher 'torchrun nproc=4'" in text
+    run_command(text, tmp_path)
+    assert [(each.job_id, each.launcher) for each in carried] == [(job.job_id, job.launcher)]
+    assert ids_of_cell(copy_as.python_cell([job], "runs")) == [job.job_id]
+
+
 def test_the_json_of_a_job_is_read_by_the_command_line(carried: list[Job], tmp_path: Path) -> None:
     job = job_of(seed=3, format="pt2")
     (tmp_path / "job.json").write_text(copy_as.job_json(job))

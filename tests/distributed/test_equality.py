@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.distributed.training import LM, RESNET, VIT, Told, together, train
+from tests.distributed.training import BATCH, DATA, LM, RESNET, VIT, Told, together, train
+from workbench import catalog
 from workbench.layout import _blocks
 
 TOLERANCE = 1e-10
@@ -100,6 +101,12 @@ def test_state_per_process_is_what_theory_says(name: str, spread: dict[tuple[int
     found = sum(told.state_bytes) / len(told.state_bytes)
     expected = 4 * sum(by_tensor.values()) / stages / (SHARE[name] / ways / stages)
     assert found == pytest.approx(expected, rel=0.02)
+    planned: Any = catalog.make("layout", layout)
+    data: Any = catalog.make("data", DATA[case["model"]["use"]])
+    model: Any = catalog.make("zoo", case["model"])
+    ranks = planned.rank_bytes(model.card(data.card()), num_processes=processes, batch_size=BATCH, optimizer="adamw")
+    told_before = [2 * (parts["parameters"] + parts["gradients"] + parts["optimizer"]) for parts in ranks]  # float64
+    assert told.state_bytes == pytest.approx(told_before, rel=0.02)
 
 
 def test_the_comparison_would_see_a_lost_example(alone: dict[str, Told]) -> None:

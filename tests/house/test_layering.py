@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 FAMILIES = {"zoo", "data", "compress", "formats", "measure", "launch", "layout"}
 
 # module or folder of workbench → what of workbench it may import. A family may also import its own `_helpers`.
-GROUND = {"errors", "params", "nouns"}
+GROUND = {"errors", "params", "nouns", "extents"}
 FAMILY = GROUND | {"part", "reference"}
 COUNTED = {"counting"}  # one way to count operations
 MARKED = {"projection"}  # one way to put a mark into weights and to find it
@@ -21,6 +21,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "params": {"errors"},
     "nouns": set(),
+    "extents": set(),
+    "timetable": {"extents"},
     "part": GROUND,
     "catalog": GROUND | {"part"},
     "job": GROUND | {"part", "catalog"},
@@ -28,8 +30,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compare": GROUND,
     "estimate": GROUND,
     "_checkpoints": GROUND,
+    "_meter": set(),
     "spread": GROUND | {"_checkpoints"},
-    "train": GROUND | {"spread"},
+    "train": GROUND | {"spread", "_meter"},
     "_deleting": GROUND,
     "_lock": GROUND,
     "_made": GROUND,
@@ -49,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"spread", "train", "machine"},  # machine: the blocks that its kernels work in
     "measure": FAMILY | {"compare"},  # intervals
     "launch": FAMILY | {"machine", "_torchlib"},  # what warms up stands aside while others measure
-    "layout": FAMILY | {"spread"},
+    "layout": FAMILY | {"spread", "timetable"},
     "marks": GROUND | {"store"},
     "_removable": GROUND | {"_deleting", "store", "marks"},
     "tidy": GROUND | {"_deleting", "store", "marks", "_removable", "wording"},
@@ -58,7 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "table": GROUND | {"_where", "part", "job", "catalog", "marks"},
     "_where": GROUND,
     "wording": GROUND,
-    "charts": GROUND | {"compare", "table", "wording"},
+    "charts": GROUND | {"compare", "table", "wording", "timetable"},
 }
 # The tier of bench: the path from a job to a run.
 BENCH = GROUND | {
@@ -86,7 +89,7 @@ MAY_IMPORT |= {
     "serve": GROUND | {"open_inference", "part", "artifact", "store", "protect", "_lock"},
     "load": GROUND | {"open_inference", "store"},  # speaks the protocol alone: knows no server and no artifact
     "ceilings": GROUND | {"machine"},
-    "plan": GROUND | {"ceilings"},
+    "plan": GROUND | {"ceilings", "part", "catalog", "job", "timetable"},
     "part_text": GROUND | {"catalog", "part"},
     "copy_as": GROUND | {"batch", "part", "part_text", "job", "study", "lab"},
     "memo": GROUND | {"compare", "table", "wording"},
@@ -97,6 +100,8 @@ MAY_IMPORT |= {
     "study": BENCH | {"part_text", "queue", "compare", "together"},
     "together": BENCH,
     "diagnose": BENCH,
+    "rank_log": BENCH,
+    "scale": BENCH | {"table"},
     "search": BENCH
     | {"_lock", "ceilings", "compare", "copy_as", "diagnose", "estimate", "queue", "report", "study", "table"},
     "cli": BENCH
@@ -112,6 +117,7 @@ MAY_IMPORT |= {
         "part_text",
         "plan",
         "queue",
+        "scale",
         "study",
         "table",
         "together",

@@ -127,6 +127,14 @@ def faint(colour: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity})"
 
 
+def hatched(colour: str, shape: str) -> dict[str, Any]:
+    """Return the marker of a bar in a colour, with white lines or dots on it where `shape` is one of plotly's patterns."""
+    return {
+        "color": colour,
+        "pattern": {"shape": shape, "bgcolor": colour, "fgcolor": "white", "size": 6, "solidity": 0.25},
+    }
+
+
 def wrapped(text: str, width: int) -> str:
     """Return a text in lines of at most `width` characters, as labels take them."""
     import textwrap

@@ -22,6 +22,7 @@ from workbench.cli import (
     _protect,
     _queue,
     _results,
+    _scale,
     _search,
     _serve,
     _track,
@@ -177,6 +178,7 @@ for _command in (_results.table, _results.show, _layers.layers, _results.compare
     app.command()(_command)
 app.command()(_search.search)
 app.command()(_search.reach)
+app.command()(_scale.scale)
 app.command()(_plan.inspect)
 app.command()(_plan.plan)
 app.command()(_plan.hardware)

@@ -16,8 +16,6 @@ import orjson
 
 from workbench.launch import _order, _worker
 
-FOLDER = "ranks"  # in the draft: what each process says, the agent's word on who failed first
-
 
 def command(wanted: _order.Order, options: Sequence[str]) -> list[str]:
     """Return the words that start one host's agent; `options` are torch.distributed.run's (nproc-per-node, rendezvous …)."""
@@ -26,31 +24,24 @@ def command(wanted: _order.Order, options: Sequence[str]) -> list[str]:
 
 def environment(wanted: _order.Order) -> dict[str, str]:
     """Return what such an agent runs in; its processes inherit it."""
-    return {**wanted.environment, "TORCHELASTIC_ERROR_FILE": str(Path(wanted.draft, FOLDER, "agent.json"))}
+    return {**wanted.environment, "TORCHELASTIC_ERROR_FILE": str(Path(wanted.draft, _order.RANKS, "agent.json"))}
 
 
-class Elastic(_worker.Worker):
+class Elastic(_worker.Child):
     """The agent is our child and leads its own session; its processes lead theirs, and end with it (see `workbench.ranks`)."""
 
     def __init__(self, wanted: _order.Order, options: Sequence[str]) -> None:
         super().__init__(Path(wanted.draft))
         _order.note_start(wanted, "torchrun", " ".join(options))
-        (self.draft / FOLDER).mkdir(exist_ok=True)
+        (self.draft / _order.RANKS).mkdir(exist_ok=True)
         with (self.draft / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
                 command(wanted, options), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(wanted),
                 cwd=wanted.folder, start_new_session=True,
             )  # fmt: skip
 
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def poll(self) -> int | None:
-        code = self.process.poll()
-        if code is not None:
-            _order.note_death(self.draft, code, first_failure(self.draft))
-        return code
+    def first_failure(self) -> str:
+        return first_failure(self.draft)
 
     def send(self, number: int) -> None:
         """Signal the agent, which passes it on; a killed one can't, so its processes are killed, too."""
@@ -62,7 +53,7 @@ class Elastic(_worker.Worker):
 
 def first_failure(draft: Path) -> str:
     """Return what the agent says of the process that failed first, in a line; empty when it said nothing."""
-    path = draft / FOLDER / "agent.json"
+    path = draft / _order.RANKS / "agent.json"
     if not path.exists():
         return ""
     message = orjson.loads(path.read_bytes()).get("message", "")

@@ -19,6 +19,7 @@ import workbench
 
 MODULE = "workbench.bench"
 ROOT = str(Path(workbench.__file__).parents[1])
+RANKS = "ranks"  # folder in a draft, where several processes work: events-N.jsonl, failed-N.json, log-N.txt, agent.json
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 BATCH_MARK = "WORKBENCH_BATCH_ROW"  # which row of a batch a process belongs to and ends with
 NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}  # ONNX Runtime's reporting is a thread, a database and noise

@@ -54,23 +54,33 @@ class Worker:
             signal_group(self.pid, number)
 
 
-class Spawned(Worker):
-    """A worker that is our own child: a fresh interpreter."""
+class Child(Worker):
+    """A worker that is our own child process."""
 
-    def __init__(self, wanted: _order.Order, why: str) -> None:
-        super().__init__(Path(wanted.draft))
-        _order.note_start(wanted, "spawn", why)
-        self.process = _order.spawn(wanted)
+    process: subprocess.Popen[bytes]
 
     @property
     def pid(self) -> int:
         return self.process.pid
 
+    def first_failure(self) -> str:
+        """Say which of several processes failed first, and how; empty where there is one, or nobody knows."""
+        return ""
+
     def poll(self) -> int | None:
         code = self.process.poll()
         if code is not None:
-            _order.note_death(self.draft, code)
+            _order.note_death(self.draft, code, self.first_failure())
         return code
+
+
+class Spawned(Child):
+    """A fresh interpreter."""
+
+    def __init__(self, wanted: _order.Order, why: str) -> None:
+        super().__init__(Path(wanted.draft))
+        _order.note_start(wanted, "spawn", why)
+        self.process = _order.spawn(wanted)
 
 
 def signal_group(pid: int, number: int) -> None:

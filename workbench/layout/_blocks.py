@@ -58,6 +58,11 @@ class Blocks:
         """Whether it is known how a stage hands on to the next."""
         return self.start in CUTTABLE
 
+    def index_of(self, name: str) -> int | None:
+        """Return the block that a layer is in; None = it is outside of blocks."""
+        index = name.removeprefix(f"{self.start}.").partition(".")[0]
+        return int(index) if name.startswith(f"{self.start}.") and index.isdigit() else None
+
     def split_sizes(self) -> dict[str, int]:
         """Return what tensor parallelism splits, by name: heads (or shared keys), and the feed-forward layer's width."""
         assert self.plan is not None
@@ -90,6 +95,12 @@ def of(card: ModelCard) -> Blocks | None:
     ((start, blocks),) = found.items()
     first = blocks[0]
     return Blocks(start, len(blocks), first, next((plan for plan in PLANS if _fits(plan, first)), None))
+
+
+def inputs_of(blocks: Blocks) -> float:
+    """Return how many numbers of one example go into a block; 0 where its layers' work isn't known."""
+    first = next((layer for layer in blocks.first.values() if layer.kind == "linear"), None)
+    return (first.macs or 0) / first.num_weights * first.weight_shape[1] if first else 0.0
 
 
 def _fits(plan: Plan, block: dict[str, Layer]) -> bool:

@@ -17,8 +17,8 @@ from torch.distributed.tensor.parallel import (
     parallelize_module,
 )
 
+from workbench.extents import Extents
 from workbench.layout import _blocks
-from workbench.layout._extents import Extents
 
 AXES = ("pipeline", "replicate", "shard", "tensor")
 

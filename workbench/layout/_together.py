@@ -12,8 +12,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from workbench.errors import Cancelled
+from workbench.extents import Extents
 from workbench.layout._batch_norm import Rows
-from workbench.layout._extents import Extents
 from workbench.spread import IGNORED_TARGET, Batch, Loss, Spread
 
 

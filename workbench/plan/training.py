@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from workbench.errors import InvalidInput
+from workbench.extents import Extents
 from workbench.plan.architecture import Architecture
 from workbench.plan.devices import Device
 
@@ -101,20 +102,17 @@ def plan(model: Architecture, device: Device, num_devices: int, wanted: Wanted) 
 
 
 def layouts(model: Architecture, device: Device, num_devices: int, wanted: Wanted) -> Iterator[Layout]:
-    """Yield what is legal: tensor ranks within a node, dividing heads and feed-forward part; no stage without a block.
-
-    Replicas beside tensor or pipeline ranks are sharded, too: without, torch 2.13 trains something else.
-    """
+    """Yield what `Extents` finds right for this model, with tensor ranks within a node and data ranks that are all full."""
+    split = {"heads": model.heads, "kv_heads": model.kv_heads or model.heads, "width": model.ffn}
     for tensor in _divisors(num_devices):
-        is_divided = not any(size % tensor for size in (model.heads, model.kv_heads or model.heads, model.ffn))
-        if tensor > device.per_node or not is_divided:
+        if tensor > device.per_node or Extents(tensor=tensor).why_not_split(split):
             continue
         for pipeline in _divisors(num_devices // tensor):
             data = num_devices // tensor // pipeline
-            if pipeline > model.layers or wanted.batch % (data * wanted.micro_batch):
+            if Extents(pipeline=pipeline).why_not_cut(model.layers) or wanted.batch % (data * wanted.micro_batch):
                 continue
             for shard in _divisors(data):
-                if shard == 1 < data and tensor * pipeline > 1:
+                if Extents(data // shard, shard, tensor, pipeline).why_not_together():
                     continue
                 for recompute in (False, True):
                     yield Layout(data // shard, shard, tensor, pipeline, recompute)
