@@ -15,6 +15,7 @@ FAMILIES = {"zoo", "data", "compress", "formats", "measure", "launch", "layout"}
 # module or folder of workbench → what of workbench it may import. A family may also import its own `_helpers`.
 GROUND = {"errors", "params", "nouns"}
 FAMILY = GROUND | {"part", "reference"}
+HEADERS = {"_safetensors"}  # one way to look into a checkpoint
 COUNTED = {"counting"}  # one way to count operations
 MARKED = {"projection"}  # one way to put a mark into weights and to find it
 MAY_IMPORT: dict[str, set[str]] = {
@@ -38,7 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recorder": GROUND,
     "counting": set(),
     "projection": GROUND,
-    "zoo": FAMILY | COUNTED,
+    "_safetensors": GROUND,
+    "zoo": FAMILY | COUNTED | HEADERS,
     "data": FAMILY,
     "formats": FAMILY | {"_torchlib"},
     "compress": FAMILY | COUNTED | MARKED | {"train", "machine"},  # machine: the blocks that its kernels work in
@@ -69,7 +71,7 @@ MAY_IMPORT |= {
     "serve": GROUND | {"part", "artifact", "store", "protect", "_lock"},
     "load": GROUND | {"store"},  # speaks the protocol alone: knows no server and no artifact
     "ceilings": GROUND | {"machine"},
-    "plan": GROUND | {"ceilings"},
+    "plan": GROUND | HEADERS | {"ceilings"},
     "part_text": GROUND | {"catalog", "part"},
     "copy_as": GROUND | {"batch", "part", "part_text", "job", "study", "lab"},
     "memo": GROUND | {"compare", "table", "wording"},
