@@ -16,6 +16,8 @@ FAMILIES = {"zoo", "data", "compress", "formats", "measure", "launch", "layout"}
 GROUND = {"errors", "params", "nouns"}
 FAMILY = GROUND | {"part", "reference"}
 HEADERS = {"_safetensors"}  # one way to look into a checkpoint
+GRIDS = {"grids"}  # one way to round weights and to pack integers
+STREAMED = {"streamed", "_numbers"} | GRIDS  # weights without torch
 COUNTED = {"counting"}  # one way to count operations
 MARKED = {"projection"}  # one way to put a mark into weights and to find it
 MAY_IMPORT: dict[str, set[str]] = {
@@ -40,10 +42,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "counting": set(),
     "projection": GROUND,
     "_safetensors": GROUND,
+    "grids": GROUND | {"_compiled_grids"},
+    "_compiled_grids": set(),
+    "_numbers": GROUND | GRIDS,
+    "streamed": {"_numbers"},
     "zoo": FAMILY | COUNTED | HEADERS,
     "data": FAMILY,
-    "formats": FAMILY | {"_torchlib"},
-    "compress": FAMILY | COUNTED | MARKED | {"train", "machine"},  # machine: the blocks that its kernels work in
+    "formats": FAMILY | GRIDS | {"_torchlib"},
+    "compress": FAMILY
+    | COUNTED
+    | MARKED
+    | STREAMED
+    | {"train", "machine"},  # machine: the blocks that its kernels work in
     "measure": FAMILY | {"compare"},  # intervals
     "launch": FAMILY | {"machine", "_torchlib"},  # what warms up stands aside while others measure
     "layout": FAMILY | {"train"},
@@ -67,6 +77,7 @@ MAY_IMPORT |= {
     | {"_lock", "_made", "_where", "store", "recorder", "machine", "launch", "compare", "charts", "report", "wording"},
     "lab": GROUND,
     "protect": GROUND | MARKED | {"part", "catalog", "artifact", "store", "_lock"},
+    "shrink": GROUND | HEADERS | {"part", "catalog", "_lock", "streamed", "_numbers"},
     "package": GROUND | {"artifact", "job", "marks", "measure", "protect", "store", "wording"},
     "serve": GROUND | {"part", "artifact", "store", "protect", "_lock"},
     "load": GROUND | {"store"},  # speaks the protocol alone: knows no server and no artifact
@@ -108,6 +119,7 @@ MAY_IMPORT |= {
         "package",
         "protect",
         "serve",
+        "shrink",
         "tidy",
         "track",
         "wording",
