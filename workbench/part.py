@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from workbench.spread import Spread
+    from workbench.streamed import Streamed
 
 Session = Callable[[Mapping[str, "np.ndarray"]], "dict[str, np.ndarray]"]
 """An opened artifact: named input arrays → named output arrays."""
@@ -195,6 +196,10 @@ class Step(Part):
     def run(self, model: nn.Module, ctx: Context) -> nn.Module:
         """Change `model` (owned: in place is fine) and return it; raise when in the end nothing changed."""
         raise NotImplementedError
+
+    def stream(self) -> Streamed | str:
+        """Return how a checkpoint's matrices are changed one by one, without torch; or in words why this step can't."""
+        return f"{self.name()} needs the model at work: it can't change a checkpoint tensor by tensor"
 
     def describe(self) -> str:
         """Return a few words for a chart label, such as `prune 80 %`."""

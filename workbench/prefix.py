@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 TRAINING = ("workbench.train", "workbench.spread")  # the loop, and what layouts replace of it
+# What parts are written in: it decides what may be said, never what comes out.
+DECLARING = {f"workbench.{name}" for name in ("errors", "params", "nouns", "part", "extents", "machine")}
 DEFAULT_CAP_BYTES = 20 * 2**30
 
 # What a truncated or foreign pickle raises, as far as it was seen; such a state is made again.
@@ -85,7 +87,7 @@ def own_files(model: Model) -> list[str]:
 
 @functools.cache
 def _source(module: str) -> str:
-    """Hash a module of ours with the private helpers and the training loop that it imports, at any depth."""
+    """Hash a module of ours with what of ours it imports, at any depth."""
     folder = Path(__file__).parent
     waiting, seen = [module], dict[str, str]()
     while waiting:
@@ -95,7 +97,7 @@ def _source(module: str) -> str:
             continue
         text = path.read_text()
         seen[name] = hashlib.sha256(text.encode()).hexdigest()
-        waiting += [helper for helper in _imports(text) if helper.split(".")[-1].startswith("_") or helper in TRAINING]
+        waiting += [helper for helper in _imports(text) if helper not in DECLARING]
         if ".compress." in name:
             waiting += TRAINING  # reached through ctx.train
     return digest(sorted(seen.items()))

@@ -15,6 +15,9 @@ FAMILIES = {"zoo", "data", "compress", "formats", "measure", "launch", "layout"}
 # module or folder of workbench → what of workbench it may import. A family may also import its own `_helpers`.
 GROUND = {"errors", "params", "nouns", "extents"}
 FAMILY = GROUND | {"part", "reference"}
+HEADERS = {"_safetensors"}  # one way to look into a checkpoint
+GRIDS = {"grids"}  # one way to round weights and to pack integers
+STREAMED = {"streamed", "_numbers"} | GRIDS  # weights without torch
 COUNTED = {"counting"}  # one way to count operations
 MARKED = {"projection"}  # one way to put a mark into weights and to find it
 MAY_IMPORT: dict[str, set[str]] = {
@@ -43,12 +46,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recorder": GROUND,
     "counting": set(),
     "projection": GROUND,
-    "zoo": FAMILY | COUNTED,
+    "_safetensors": GROUND,
+    "grids": GROUND | {"_compiled_grids"},
+    "_compiled_grids": set(),
+    "_numbers": GROUND | GRIDS,
+    "streamed": {"_numbers"},
+    "zoo": FAMILY | COUNTED | HEADERS,
     "data": FAMILY,
-    "formats": FAMILY | {"_torchlib"},
+    "formats": FAMILY | GRIDS | {"_torchlib"},
     "compress": FAMILY
     | COUNTED
     | MARKED
+    | STREAMED
     | {"spread", "train", "machine"},  # machine: the blocks that its kernels work in
     "measure": FAMILY | {"compare"},  # intervals
     "launch": FAMILY | {"machine", "_torchlib"},  # what warms up stands aside while others measure
@@ -85,11 +94,12 @@ MAY_IMPORT |= {
     | {"_lock", "_made", "_where", "store", "recorder", "machine", "launch", "compare", "charts", "report", "wording"},
     "lab": GROUND,
     "protect": GROUND | MARKED | {"part", "catalog", "artifact", "store", "_lock"},
+    "shrink": GROUND | HEADERS | {"part", "catalog", "_lock", "streamed", "_numbers"},
     "package": GROUND | {"open_inference", "artifact", "job", "marks", "measure", "protect", "store", "wording"},
     "serve": GROUND | {"open_inference", "part", "artifact", "store", "protect", "_lock"},
     "load": GROUND | {"open_inference", "store"},  # speaks the protocol alone: knows no server and no artifact
     "ceilings": GROUND | {"machine"},
-    "plan": GROUND | {"ceilings", "part", "catalog", "job", "timetable"},
+    "plan": GROUND | HEADERS | {"ceilings", "part", "catalog", "job", "timetable"},
     "part_text": GROUND | {"catalog", "part"},
     "copy_as": GROUND | {"batch", "part", "part_text", "job", "study", "lab"},
     "memo": GROUND | {"compare", "table", "wording"},
@@ -129,6 +139,7 @@ MAY_IMPORT |= {
         "package",
         "protect",
         "serve",
+        "shrink",
         "tidy",
         "track",
         "wording",

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from tests.zoo import checkpoints
+from workbench._safetensors import INDEX
 from workbench.errors import InvalidInput
 from workbench.plan.architecture import known
-from workbench.plan.inspect import INDEX, inspect
+from workbench.plan.inspect import inspect
 
 LLAMA = {
     "model_type": "llama", "hidden_size": 8192, "num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8,
@@ -104,9 +105,12 @@ def test_what_lies_or_is_cut_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(InvalidInput, match="cut off"):
         inspect(str(tmp_path))
-    for lie in ([0, 8], [32, 4_000_000]):
-        write(path, shapes, b={"dtype": "BF16", "shape": [4], "data_offsets": lie})
-        with pytest.raises(InvalidInput, match="expected"):
+    lies = [
+        ([4], [0, 8], "expected"), ([4], [32, 4_000_000], "expected"), ([5], [32, 40], "its shape"), ([-4, -1], [32, 40], "damaged"),
+    ]  # fmt: skip
+    for shape, offsets, reason in lies:
+        write(path, shapes, b={"dtype": "BF16", "shape": shape, "data_offsets": offsets})
+        with pytest.raises(InvalidInput, match=reason):
             inspect(str(tmp_path))
 
 

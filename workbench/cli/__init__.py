@@ -25,6 +25,7 @@ from workbench.cli import (
     _scale,
     _search,
     _serve,
+    _shrink,
     _track,
 )
 from workbench.cli._options import (
@@ -179,6 +180,7 @@ for _command in (_results.table, _results.show, _layers.layers, _results.compare
 app.command()(_search.search)
 app.command()(_search.reach)
 app.command()(_scale.scale)
+app.command()(_shrink.shrink)
 app.command()(_plan.inspect)
 app.command()(_plan.plan)
 app.command()(_plan.hardware)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 10.0
 
 
-class _Bar:
+class Bar:
     """One line that is either redrawn in place (a terminal) or written anew when something has changed (a log)."""
 
     def __enter__(self) -> Any:
@@ -47,7 +47,7 @@ class _Bar:
             typer.echo(text, err=True)
 
 
-class RunProgress(_Bar):
+class RunProgress(Bar):
     """Follows the events of one job's worker, and before it those of its parent and reference."""
 
     _place = ("", "")
@@ -61,7 +61,7 @@ class RunProgress(_Bar):
         self.show(f"{_where(event)}  {place[0]}", done=done, total=total, new=new)
 
 
-class StudyProgress(_Bar):
+class StudyProgress(Bar):
     """Follows a whole study: jobs done, time left, and what each worker is at."""
 
     def __init__(self, labels: Mapping[str, Label]) -> None:
@@ -81,7 +81,7 @@ class StudyProgress(_Bar):
         return f"{label.model} {label.recipe}" if label else job_id
 
 
-class SearchProgress(_Bar):
+class SearchProgress(Bar):
     """Follows a search: what was decided, why not, how it ended, and what its worker is at."""
 
     def __call__(self, progress: SearchedSoFar) -> None:

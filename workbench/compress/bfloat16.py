@@ -14,6 +14,8 @@ from workbench.part import Context, Step
 if TYPE_CHECKING:
     from torch import nn
 
+    from workbench.streamed import Streamed
+
 KINDS = ("linear", "conv")
 
 
@@ -49,6 +51,11 @@ class Bfloat16(Step):
         if not chosen:
             raise WorkbenchError("bfloat16 found no layer to cast", next_move="shorten skip, or drop the step")
         return model
+
+    def stream(self) -> Streamed | str:
+        from workbench.compress import _streams
+
+        return "skip must be empty: a checkpoint is loaded in one dtype" if self.skip else _streams.Cast()
 
     def describe(self) -> str:
         return "bf16"

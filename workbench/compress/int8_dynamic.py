@@ -13,6 +13,8 @@ from workbench.part import Context, Step
 if TYPE_CHECKING:
     from torch import nn
 
+    from workbench.streamed import Streamed
+
 
 class Int8Dynamic(Step):
     """Linear layers only: dynamically quantized convolutions were measured to be several times slower than fp32."""
@@ -39,6 +41,13 @@ class Int8Dynamic(Step):
         if not chosen:
             raise WorkbenchError("int8_dynamic found no linear layer", next_move="use int8_static for convolutions")
         return model
+
+    def stream(self) -> Streamed | str:
+        from workbench.compress import _streams
+
+        if not self.per_channel:
+            return "per_channel=False isn't known to the runtimes that read checkpoints"
+        return _streams.Integers(8, None, dynamic_inputs=True, skip=self.skip)
 
     def describe(self) -> str:
         return "int8 dynamic"

@@ -13,6 +13,8 @@ from workbench.part import Context, Step
 if TYPE_CHECKING:
     from torch import nn
 
+    from workbench.streamed import Streamed
+
 
 class MagnitudePrune(Step):
     """Ranks |weight| within each layer or over the whole model. Dense files keep their size: zeros are stored.
@@ -61,6 +63,13 @@ class MagnitudePrune(Step):
                 "magnitude_prune set no further weight to zero", next_move="raise sparsity or drop the step"
             )
         return model
+
+    def stream(self) -> Streamed | str:
+        from workbench.compress import _streams
+
+        if self.scope != "layer" or self.rounds > 1:
+            return "a checkpoint is pruned layer by layer and without training: scope=layer rounds=1"
+        return _streams.Magnitude(self.sparsity, skip=self.skip)
 
     def describe(self) -> str:
         return f"prune {self.sparsity:.0%}" + (f" in {self.rounds} rounds" if self.rounds > 1 else "")

@@ -13,6 +13,8 @@ from workbench.part import Context, Step
 if TYPE_CHECKING:
     from torch import nn
 
+    from workbench.streamed import Streamed
+
 
 class NMPrune(Step):
     """Groups lie along the inputs of one output (convolutions: flattened channels × height × width); |weight| ranks.
@@ -52,6 +54,11 @@ class NMPrune(Step):
             )
         ctx.say(f"{num_changed} weights set to zero, {self.keep} of every {self.group_size} stay")
         return model
+
+    def stream(self) -> Streamed | str:
+        from workbench.compress import _streams
+
+        return "; ".join(self._pattern()) or _streams.Pattern(self.keep, self.group_size, skip=self.skip)
 
     def describe(self) -> str:
         return f"prune {self.keep}:{self.group_size}"

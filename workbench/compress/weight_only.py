@@ -16,6 +16,8 @@ from workbench.part import Context, Step
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from workbench.streamed import Streamed
+
 
 class WeightOnly(Step):
     """Linear layers. weight = (integer − zero point) · scale; the format stores the integers packed, bit by bit.
@@ -81,6 +83,15 @@ class WeightOnly(Step):
             ctx.say(name, done=index, total=len(chosen), unit="layers")
             ctx.quantize(name, self._on_grid(weight, partial(self._hessian, model, name, ctx)))
         return model
+
+    def stream(self) -> Streamed | str:
+        from workbench.compress import _streams
+
+        if self.method != "rtn":
+            return f"method={self.method} can't round a checkpoint tensor by tensor"
+        return _streams.Integers(
+            self.bits, self.group_size, symmetric=self.symmetric, search=self.search_range, skip=self.skip
+        )
 
     def describe(self) -> str:
         return f"int{self.bits} {self.method}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workbench.grids import from_bytes, to_bytes
 from workbench.nouns import Grid, Quantization, StoredWeight, middle
 
 
@@ -69,15 +70,3 @@ def stored(packed: Packed) -> StoredWeight:
     )
     num_bytes = packed.integers.nbytes + packed.scales.nbytes + (0 if packed.zeros is None else packed.zeros.nbytes)
     return StoredWeight((grid.integers.astype("float32") - zeros) * scales, f"int{packed.bits}", num_bytes)
-
-
-def to_bytes(rows: np.ndarray, bits: int) -> np.ndarray:
-    """Pack each row of small integers; the last byte is filled up with zeros."""
-    each_bit = np.unpackbits(rows[..., None], axis=-1, count=bits, bitorder="little")
-    return np.packbits(each_bit.reshape(len(rows), -1), axis=-1, bitorder="little")
-
-
-def from_bytes(rows: np.ndarray, bits: int, count: int) -> np.ndarray:
-    """Return the first `count` integers of each row of bytes."""
-    each_bit = np.unpackbits(rows, axis=-1, count=count * bits, bitorder="little")
-    return np.packbits(each_bit.reshape(len(rows), count, bits), axis=-1, bitorder="little")[..., 0]

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench import _safetensors
 from workbench.errors import InvalidInput
 
-INDEX = "model.safetensors.index.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.pkl")
 DESCRIPTIONS = ["*.json", "README.md"]  # what is fetched from the hub to look at a model
-MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 
 Tensors = Mapping[str, tuple[int, ...]]
 
@@ -103,12 +102,8 @@ def _fetched(source: str, revision: str, patterns: list[str]) -> Path:
 
 def _checkpoint(source: str, folder: Path, config: Mapping[str, Any], tensors: Tensors) -> Checkpoint:
     preprocessor = folder / "preprocessor_config.json"
-    readme = folder / "README.md"
-    found = (
-        re.search(r"^license:\s*(\S+)", readme.read_text(errors="replace"), re.MULTILINE) if readme.exists() else None
-    )
-    licence = found[1] if found else "unknown: the checkpoint does not say"
-    return Checkpoint(source, config, tensors, _json(preprocessor) if preprocessor.exists() else {}, licence)
+    described = _json(preprocessor) if preprocessor.exists() else {}
+    return Checkpoint(source, config, tensors, described, _safetensors.licence(folder))
 
 
 def _problems(folder: Path, config: Mapping[str, Any]) -> list[str]:
@@ -137,26 +132,7 @@ def _json(path: Path) -> Any:
 
 def _tensors(folder: Path) -> Tensors:
     """Return the shapes in all safetensors files, or in those that the index of a split checkpoint names."""
-    names = sorted(path.name for path in folder.glob("*.safetensors"))
-    if (folder / INDEX).exists():
-        names = sorted(set(_json(folder / INDEX).get("weight_map", {}).values()))
-    missing = [name for name in names if not (folder / name).is_file()]
+    names, missing = _safetensors.files(folder)
     if missing:
         raise InvalidInput([f"{folder} lacks {', '.join(missing)}, which its index names"])
-    return {name: shape for file in names for name, shape in _header(folder / file).items()}
-
-
-def _header(path: Path) -> Tensors:
-    """Return tensor → shape from a safetensors header: 8 bytes of length, then JSON."""
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            text = file.read(length) if length <= MAX_HEADER_BYTES else b""
-        header = json.loads(text)
-        shapes = {name: tuple(each["shape"]) for name, each in header.items() if name != "__metadata__"}
-        end = max((each["data_offsets"][1] for name, each in header.items() if name != "__metadata__"), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise InvalidInput([f"{path} is no safetensors file, or damaged"]) from None
-    if path.stat().st_size < 8 + length + end:
-        raise InvalidInput([f"{path} is cut off: {path.stat().st_size} bytes, {8 + length + end} expected"])
-    return shapes
+    return {each.name: each.shape for name in names for each in _safetensors.tensors(folder / name)}

@@ -1,0 +1,39 @@
+"""`workbench shrink` says how far it is, what moved most, and what stayed; exit code 2 for what can't be done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.shrink import made
+from workbench.cli import app
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made.llama(tmp_path_factory.mktemp("shrink") / "in", layers=2, width=256, vocabulary=256)
+
+
+def test_a_checkpoint_is_shrunk_and_told_of(source: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    said = CliRunner().invoke(
+        app, ["shrink", str(source), out, "--step", "n_m_prune", "--step", "weight_only skip=*.q_proj"]
+    )
+    assert said.exit_code == 0, said.output
+    assert (
+        "× smaller" in said.output
+        and "q_proj.weight was left alone by a step: skipped" in said.output
+        and "of 0.00 GB" in said.stderr
+    )
+    again = CliRunner().invoke(
+        app, ["shrink", str(source), out, "--step", "n_m_prune", "--step", "weight_only skip=*.q_proj", "--json"]
+    )
+    assert json.loads(again.stdout)["finished"]
+
+
+def test_what_cannot_be_done_ends_with_two_and_the_reason(source: Path, tmp_path: Path) -> None:
+    said = CliRunner().invoke(app, ["shrink", str(source), str(tmp_path / "out"), "--step", "weight_only method=hqq"])
+    assert said.exit_code == 2 and "method=hqq" in said.stderr

@@ -1,0 +1,346 @@
+"""A checkpoint is shrunk as the steps in memory would, opens in transformers, and survives kills, full disks and lies."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.shrink import made
+from tests.zoo import checkpoints
+from workbench import grids
+from workbench.compress import _grid, _rows, _rtn, _zeros
+from workbench.errors import InvalidInput, WorkbenchError
+from workbench.shrink.shrink import shrink
+
+INT4 = {"use": "weight_only", "bits": 4, "group_size": 32}
+LAYER = "model.layers.1.mlp.down_proj"
+MOST_BYTES = 250_000_000  # resident, interpreter and compiler included
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A float32 Llama of 0.2 million weights, in one file."""
+    import transformers
+
+    config = transformers.LlamaConfig(
+        vocab_size=256, hidden_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=96
+    )  # fmt: skip
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("llama")
+    checkpoints.saved(transformers.LlamaForCausalLM(config), folder)
+    return folder
+
+
+def opened(folder: Path, **options: Any) -> Any:
+    import transformers
+
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="auto", **options).eval()
+
+
+def dense(folder: Path) -> Any:
+    """Open a packed checkpoint with its weights widened once."""
+    import transformers
+
+    return opened(folder, quantization_config=transformers.CompressedTensorsConfig(dequantize=True))
+
+
+def logits(model: Any) -> Any:
+    with torch.no_grad():
+        return model(torch.arange(24)[None]).logits
+
+
+def in_memory(
+    weight: torch.Tensor, *, bits: int, group_size: int | None, symmetric: bool, search: bool
+) -> torch.Tensor:
+    """Return the weight as the step `weight_only` leaves it."""
+    scales, zeros = _rtn.of_groups(_grid.grouped(weight, group_size), bits=bits, symmetric=symmetric, search=search)
+    wide = [_grid.spread(each, weight, group_size) for each in (scales, zeros)]
+    return (_grid.rounded(weight, wide[0], wide[1], bits) - wide[1]) * wide[0]
+
+
+@pytest.mark.parametrize(
+    "bits, group_size, symmetric, search",
+    [(4, 32, True, False), (4, 32, True, True), (8, None, True, False), (3, 32, True, False), (2, 16, True, False), (4, 32, False, False)],
+)  # fmt: skip
+def test_packed_weights_are_those_of_the_step_in_memory_and_transformers_opens_them(
+    llama: Path, tmp_path: Path, bits: int, group_size: int | None, symmetric: bool, search: bool
+) -> None:
+    step = {
+        "use": "weight_only",
+        "bits": bits,
+        "group_size": group_size,
+        "symmetric": symmetric,
+        "search_range": search,
+    }
+    record = shrink(llama, tmp_path / "out", [step])
+    expected, found = opened(llama), dense(tmp_path / "out")
+    for name, module in expected.named_modules():
+        if isinstance(module, torch.nn.Linear) and name != "lm_head":
+            how = {"bits": bits, "group_size": group_size, "symmetric": symmetric, "search": search}
+            module.weight.data = in_memory(module.weight.data, **how)
+            assert torch.equal(found.get_submodule(name).weight, module.weight), name
+    assert torch.allclose(logits(found), logits(expected), atol=1e-5)
+    layers = {layer["name"]: layer for shard in record["shards"].values() for layer in shard["layers"]}
+    told = layers[f"{LAYER}.weight"]["relative_error"]
+    given = load_file(llama / "model.safetensors")[f"{LAYER}.weight"]
+    with torch.no_grad():
+        gap = (found.get_submodule(LAYER).weight - given).norm() / given.norm()
+    assert told == pytest.approx(float(gap), rel=1e-4)
+    assert record["bytes"] == sum(path.stat().st_size for path in (tmp_path / "out").glob("*.safetensors"))
+
+
+def test_a_packed_checkpoint_runs_without_being_widened_first(llama: Path, tmp_path: Path) -> None:
+    shrink(llama, tmp_path / "out", [INT4])
+    assert torch.allclose(logits(opened(tmp_path / "out")), logits(dense(tmp_path / "out")), atol=1e-4)
+
+
+def test_int8_of_rows_and_tokens_opens_too(llama: Path, tmp_path: Path) -> None:
+    shrink(llama, tmp_path / "out", ["int8_dynamic"])
+    stored = load_file(tmp_path / "out" / "model.safetensors")
+    assert stored[f"{LAYER}.weight"].dtype == torch.int8
+    gap = logits(opened(tmp_path / "out")) - logits(opened(llama))
+    assert 0 < gap.norm() < 0.1 * logits(opened(llama)).norm()
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_words_are_those_of_compressed_tensors(bits: int) -> None:
+    from compressed_tensors.compressors.pack_quantized import helpers
+
+    rows = np.random.default_rng(0).integers(0, 2**bits, (5, 50), np.uint8)
+    theirs = helpers.pack_to_int32(torch.from_numpy(rows.astype(np.int16) - 2 ** (bits - 1)).to(torch.int8), bits)
+    assert np.array_equal(grids.to_words(rows, bits), theirs.numpy())
+
+
+@pytest.mark.parametrize(
+    "bits, symmetric, search", [(4, True, True), (4, False, True), (8, True, False), (3, False, False)]
+)
+def test_compiled_and_plain_arithmetic_give_the_same_integers(
+    bits: int, symmetric: bool, search: bool, monkeypatch: Any
+) -> None:
+    groups = np.random.default_rng(0).normal(size=(300, 40)).astype(np.float32)
+    groups[7] = 0
+    how = {"bits": bits, "symmetric": symmetric, "search": search}
+    ranges = grids.ranges(groups, **how)  # type: ignore[arg-type]
+    compiled = [
+        *ranges,
+        grids.rounded(groups, *ranges, bits),
+        grids.to_bytes(grids.rounded(groups, *ranges, bits), bits),
+    ]
+    assert grids.is_compiled()
+    monkeypatch.setattr(grids, "is_compiled", lambda: False)
+    ranges = grids.ranges(groups, **how)  # type: ignore[arg-type]
+    plain = [*ranges, grids.rounded(groups, *ranges, bits), grids.to_bytes(grids.rounded(groups, *ranges, bits), bits)]
+    for one, other in zip(compiled, plain):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_pruned_checkpoints_have_the_zeros_of_the_steps_in_memory(tmp_path: Path, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    weight = (torch.randn(64, 48) * 8).round().div(8).to(dtype)  # many are equal: ties go by position
+    one_file(tmp_path / "in", {"a.weight": weight, "norm.weight": torch.ones(48, dtype=dtype)})
+    shrink(tmp_path / "in", tmp_path / "magnitude", [{"use": "magnitude_prune", "sparsity": 0.37}])
+    expected = weight.clone()
+    _zeros.zero_lowest([expected], [weight.abs()], 0.37, "layer")
+    assert torch.equal(load_file(tmp_path / "magnitude" / "model.safetensors")["a.weight"], expected)
+    shrink(tmp_path / "in", tmp_path / "pattern", ["n_m_prune"])
+    expected = weight.masked_fill(_rows.lowest_per_group(weight.abs(), 2, 4), 0.0)
+    assert torch.equal(load_file(tmp_path / "pattern" / "model.safetensors")["a.weight"], expected)
+
+
+def test_zeros_survive_rounding(llama: Path, tmp_path: Path) -> None:
+    shrink(llama, tmp_path / "out", ["n_m_prune", INT4])
+    found = dense(tmp_path / "out").get_submodule(LAYER).weight
+    assert ((found == 0).unflatten(1, (-1, 4)).sum(-1) >= 2).all()
+
+
+def test_casting_takes_everything_along(llama: Path, tmp_path: Path) -> None:
+    shrink(llama, tmp_path / "out", ["bfloat16"])
+    assert opened(tmp_path / "out").dtype == torch.bfloat16
+    given, found = (load_file(folder / "model.safetensors") for folder in (llama, tmp_path / "out"))
+    assert all(torch.equal(found[name], given[name].bfloat16()) for name in given)
+    with pytest.raises(InvalidInput, match="nothing in .* would change"):
+        shrink(tmp_path / "out", tmp_path / "again", ["bfloat16"])
+
+
+def test_a_skipped_layer_and_one_that_does_not_fit_stay_and_are_told(llama: Path, tmp_path: Path) -> None:
+    record = shrink(llama, tmp_path / "out", [{"use": "weight_only", "group_size": 128, "skip": ["*.q_proj"]}])
+    told = {layer["name"]: layer for shard in record["shards"].values() for layer in shard["layers"]}
+    assert told["model.layers.0.self_attn.q_proj.weight"]["why_not"] == ["skipped"]
+    assert told[f"{LAYER}.weight"]["why_not"] == ["96 inputs are no multiple of 128"]
+    assert torch.isfinite(logits(dense(tmp_path / "out"))).all()
+
+
+def one_file(folder: Path, tensors: dict[str, torch.Tensor], **config: Any) -> Path:
+    folder.mkdir()
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama", **config}))
+    return folder
+
+
+def test_what_cannot_be_done_is_refused_before_anything_is_written(llama: Path, tmp_path: Path) -> None:
+    refusals = [
+        ([{"use": "weight_only", "method": "gptq"}], "gptq"), ([INT4, "n_m_prune"], "the last"), (["smooth_quant"], "the model at work"),
+        ([{**INT4, "skip": ["model.layers.9.*"]}], "no layer is called"), ([], "no step"), (["weight_onyl"], "weight_only"),
+    ]  # fmt: skip
+    for steps, reason in refusals:
+        with pytest.raises(InvalidInput, match=reason):
+            shrink(llama, tmp_path / "out", steps)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InvalidInput, match="the source itself"):
+        shrink(llama, llama, [INT4])
+    shrink(llama, tmp_path / "out", [INT4])
+    with pytest.raises(InvalidInput, match="already quantized"):
+        shrink(tmp_path / "out", tmp_path / "twice", [INT4])
+    with pytest.raises(InvalidInput, match="another shrinking"):
+        shrink(llama, tmp_path / "out", ["n_m_prune"])
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("mine")
+    with pytest.raises(InvalidInput, match=r"letter\.txt"):
+        shrink(llama, tmp_path / "full", [INT4])
+    turned = one_file(tmp_path / "gpt2", {"h.0.c_fc.weight": torch.ones(4, 4)}, model_type="gpt2")
+    with pytest.raises(InvalidInput, match="other way round"):
+        shrink(turned, tmp_path / "out2", [INT4])
+
+
+def test_headers_that_lie_are_refused(tmp_path: Path) -> None:
+    folder = one_file(tmp_path / "in", {"a.weight": torch.ones(4, 32), "b.weight": torch.ones(4, 32)})
+    path = folder / "model.safetensors"
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    header, content = whole[8 : 8 + length], whole[8 + length :]
+
+    def with_header(text: bytes) -> bytes:
+        return len(text).to_bytes(8, "little") + text + content
+
+    lies = {
+        "cut": whole[:-1], "appended": whole + b"\0", "a header past the end": (2**40).to_bytes(8, "little") + whole[8:],
+        "an overlap": with_header(header.replace(b"[512,1024]", b"[511,1023]")), "a larger shape": with_header(header.replace(b"[4,32]", b"[5,32]")),
+        "a negative shape": with_header(header.replace(b"[4,32]", b"[-4,-32]")), "no JSON": with_header(b"{" * 40),
+        "another dtype": with_header(header.replace(b'"F32"', b'"F64"')), "nothing": b"",
+    }  # fmt: skip
+    for lie, data in lies.items():
+        assert data != whole, lie
+        path.write_bytes(data)
+        with pytest.raises(InvalidInput):
+            shrink(folder, tmp_path / "out", [INT4])
+    path.write_bytes(whole)
+    index = folder / "model.safetensors.index.json"
+    for where in (
+        {"a.weight": "../model.safetensors"},
+        {"a.weight": "model.safetensors", "c.weight": "model.safetensors"},
+    ):
+        index.write_text(json.dumps({"weight_map": where}))
+        with pytest.raises(InvalidInput):
+            shrink(folder, tmp_path / "out", [INT4])
+    index.unlink()
+    assert not (tmp_path / "out").exists()
+    shrink(folder, tmp_path / "out", [INT4])
+
+
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path: Path) -> None:
+    weight = torch.ones(8, 32)
+    weight[3, 4] = float("nan")
+    for dtype in (torch.float32, torch.bfloat16):
+        folder = one_file(tmp_path / str(dtype), {"a.weight": weight.to(dtype)})
+        with pytest.raises(WorkbenchError, match=r"a\.weight holds NaN"):
+            shrink(folder, tmp_path / "out", [INT4])
+        shutil.rmtree(tmp_path / "out")
+
+
+def test_a_file_that_was_changed_is_written_again_and_the_others_stay(llama: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shrink(llama, out, [INT4], shard_bytes=300_000)
+    before = {path.name: (path.read_bytes(), path.stat().st_ino) for path in out.glob("*.safetensors")}
+    assert len(before) > 3
+    first = out / min(before)
+    first.write_bytes(before[first.name][0][:-1] + b"\xff")
+    shrink(llama, out, [INT4], shard_bytes=300_000)
+    assert {path.name: path.read_bytes() for path in out.glob("*.safetensors")} == {
+        name: each[0] for name, each in before.items()
+    }
+    assert [path.name for path in out.glob("*.safetensors") if path.stat().st_ino != before[path.name][1]] == [
+        first.name
+    ]
+
+
+def test_a_full_disk_is_told_beforehand_or_in_words_and_the_same_call_goes_on(
+    llama: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(WorkbenchError, match="has room for 1,000 bytes"):
+        shrink(llama, tmp_path / "out", [INT4])
+    monkeypatch.undo()
+    given = {path.name: path.read_bytes() for path in llama.iterdir()}
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (70_000, old[1]))
+    try:
+        with pytest.raises(WorkbenchError, match="File too large") as caught:
+            shrink(llama, tmp_path / "out", [INT4], shard_bytes=200_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert "free room" in caught.value.next_move and not list((tmp_path / "out").glob(".*.partial"))
+    assert not (tmp_path / "out" / "config.json").exists(), "what isn't finished doesn't open"
+    assert {path.name: path.read_bytes() for path in llama.iterdir()} == given
+    shrink(llama, tmp_path / "out", [INT4], shard_bytes=200_000)
+    shrink(llama, tmp_path / "straight", [INT4], shard_bytes=200_000)
+    for path in (tmp_path / "straight").glob("*.safetensors"):
+        assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
+
+
+def highest_resident(child: subprocess.Popen[bytes]) -> int:
+    """Wait for a process and return the most bytes it had in memory; its rusage would count the parent it was forked from."""
+    most = 0
+    while child.poll() is None:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{child.pid}/status").read_text())
+        most = max(most, 1024 * int(found[1])) if found else most
+        time.sleep(0.02)
+    return most
+
+
+@pytest.mark.slow
+def test_a_gigabyte_is_shrunk_in_little_memory_and_a_kill_costs_one_file(tmp_path: Path) -> None:
+    source, out = made.llama(tmp_path / "in", layers=16, width=1536, vocabulary=16000, per_file=4), tmp_path / "out"
+    assert sum(path.stat().st_size for path in source.glob("*.safetensors")) > 900_000_000
+    command = [sys.executable, "-m", "workbench.cli", "shrink", str(source), str(out), "--shard", "0.2"]
+    command += ["--step", "weight_only bits=4 group_size=128", "--json"]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while len(finished := sorted(out.glob("*.safetensors"))) < 2 and time.monotonic() < until:
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert not (out / "config.json").exists()
+    kept = {path: path.stat().st_ino for path in finished}
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    assert highest_resident(child) < MOST_BYTES and child.returncode == 0
+    record = json.loads((out / "shrink.json").read_text())
+    assert record["finished"] and record["bytes"] < record["bytes_before"] / 3
+    told = record["shards"]
+    assert all(path.stat().st_ino == inode for path, inode in kept.items() if path.name in told)
+    assert len(told) > 4 and not list(out.glob(".*.partial"))
+
+
+def test_nothing_of_torch_is_loaded(llama: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from workbench.shrink.shrink import shrink
+shrink({str(llama)!r}, {str(tmp_path / "out")!r}, ["weight_only"])
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,73 @@
+"""The command that makes a checkpoint smaller than memory could hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.cli._options import Json
+from workbench.cli._progress import Bar
+
+if TYPE_CHECKING:
+    from workbench.shrink.shrink import Progress
+
+WORST = 5  # layers that are printed
+
+
+def shrink(
+    source: Annotated[Path, typer.Argument(help="A transformers folder with safetensors, of any size; it is only read")],
+    destination: Annotated[Path, typer.Argument(help="A new folder, or one that this command began")],
+    step: Annotated[list[str], typer.Option(help="As in 'weight_only bits=4 group_size=128'; repeat in order")],
+    shard: Annotated[float, typer.Option(min=0.001, help="GB of the source that go into one file: what a kill can cost")] = 2.0,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Compress a checkpoint that needn't fit in memory: tensor by tensor, file by file. The same command goes on after a kill.
+
+    Steps: weight_only (method=rtn), int8_dynamic, bfloat16; before them magnitude_prune (scope=layer), n_m_prune. Integers are
+    written as compressed-tensors does, so transformers and vLLM open the folder. Embeddings, the output layer and routers stay.
+
+    \b
+    --json: the folder's shrink.json: {"schema", "job": {"fingerprint", "steps", "shard_bytes"}, "bytes_before", "bytes",
+      "finished", "shards": {FILE: {"bytes", "sha256", "layers": [{"name", "bytes_before", "bytes", "relative_error",
+      "zeros", "why_not": [reasons]}]}}}
+    """
+    from workbench.cli._text import say_json
+    from workbench.part_text import part_record
+    from workbench.shrink.shrink import shrink as carry_out
+
+    steps = [part_record("compress", text, where=f"step {index}") for index, text in enumerate(step)]
+    with _ShrinkProgress() as progress:
+        record = carry_out(source, destination, steps, shard_bytes=int(shard * 1e9), on_progress=progress)
+    if json:
+        say_json(record)
+    else:
+        _say(record, destination)
+
+
+class _ShrinkProgress(Bar):
+    def __call__(self, progress: Progress) -> None:
+        left = "" if progress.eta_seconds is None else f", {progress.eta_seconds:.0f} s left"
+        text = f"{progress.done / 1e9:.2f} of {progress.total / 1e9:.2f} GB{left}  {progress.layer}"
+        self.show(text, done=progress.done, total=progress.total, new=False)
+
+
+def _say(record: Mapping[str, Any], destination: Path) -> None:
+    from workbench.cli._text import console, or_dash, say_rows
+    from workbench.wording import bytes_text
+
+    layers = [layer for shard in record["shards"].values() for layer in shard["layers"]]
+    changed = [layer for layer in layers if "bytes" in layer]
+    worst = sorted(changed, key=lambda layer: -layer["relative_error"])[:WORST]
+    rows = [(layer["name"], bytes_text(layer["bytes_before"]), bytes_text(layer["bytes"]), f"{layer['relative_error']:.2%}",
+             or_dash(layer.get("zeros"), ".1%")) for layer in worst]  # fmt: skip
+    head = ("moved most", "before", "after", "‖W − Ŵ‖ / ‖W‖", "zeros")
+    say_rows(head, rows, numbers=head[1:])
+    say = console().print
+    ratio = record["bytes_before"] / record["bytes"]
+    told = f"{bytes_text(record['bytes_before'])} → {bytes_text(record['bytes'])} ({ratio:.2f} × smaller)"
+    say(f"{destination}: {told}, {len(changed)} tensors changed", markup=False)
+    for layer in [layer for layer in layers if layer.get("why_not")][:WORST]:
+        say(f"  {layer['name']} was left alone by a step: {'; '.join(layer['why_not'])}", markup=False)
