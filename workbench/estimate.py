@@ -173,7 +173,18 @@ def _cost(card: ModelCard, format_name: str, ceilings: Mapping[str, Any] | None)
         notes.append(f"no latency band: {'operations aren’t known' if figures else f'{format_name} has no figures'}")
     if any(layer.density < 1 for layer in card.layers):
         notes.append(CODED if format_name == "coded" else ZEROS)
+    if card.kv_numbers:
+        notes.append(_kept_note(card))
     return replace(cost, notes=(*notes, *card.notes))
+
+
+def _kept_note(card: ModelCard) -> str:
+    """Say what a decoder keeps while it writes: no file holds it, every text under way does."""
+    computed = "bfloat16" if card.precision == "bfloat16" else "float32"
+    is_float, length = card.kv_precision == "float", int(card.inputs[0].shape[1])
+    each = round(card.kv_numbers * WIDTHS[computed if is_float else card.kv_precision])
+    scales = "" if is_float else ", scales and the newest tokens beside them,"
+    return f"while writing, keys and values{scales} take {each:,} bytes a token, {each * length:,} for a text of {length:,}"
 
 
 def _size_note(card: ModelCard, format_name: str, band: tuple[int, int] | None) -> str:
