@@ -213,15 +213,19 @@ def _dtype(layer: Layer) -> str:
 
 
 def _coded_band(card: ModelCard) -> tuple[int, int]:
-    """Return the entropy of positions and of equally frequent values; zeros in rows and columns, and frequent values, save."""
-    total = 1.0 * (card.num_params - sum(layer.num_weights for layer in card.layers)) * CODED_FLOAT_BITS
+    """Return the entropy of positions and of equally frequent values; zeros in rows and columns, and frequent values, save.
+
+    Zeros that come in blocks have one position each block at best.
+    """
+    total = saved = 1.0 * (card.num_params - sum(layer.num_weights for layer in card.layers)) * CODED_FLOAT_BITS
     for layer in card.layers:
         shares = [share for share in (layer.density, 1 - layer.density) if share]
         shared = layer.precision.startswith("codebook")
         value = math.log2(int(layer.precision.removeprefix("codebook"))) if shared else CODED_FLOAT_BITS
         where = -sum(share * math.log2(share) for share in shares)
         total += layer.num_weights * (where + layer.density * value)
-    return round(0.6 * total / 8), round(1.1 * total / 8 + 500 + 200 * len(card.layers))
+        saved += layer.num_weights * (where / layer.zeros_together + layer.density * value)
+    return round(0.6 * saved / 8), round(1.1 * total / 8 + 500 + 200 * len(card.layers))
 
 
 def _scale_bytes(card: ModelCard) -> float:

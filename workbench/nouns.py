@@ -41,6 +41,7 @@ class Layer:
     num_params: int  # weight and bias
     macs: int | None = None  # multiply-accumulates for one example; None = not known before a run
     density: float = 1.0  # share of weights that are not zero
+    zeros_together: int = 1  # neighbouring weights that are zero or not as one
     precision: str = "float32"
     packed_bytes: int = 0  # of weights stored in groups of a few bits, with scales and zero points; 0 = not packed
     head_width: int = 0  # of a projection of attention: outputs (of the last one: inputs) of one head; 0 = none
