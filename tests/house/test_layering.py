@@ -79,7 +79,7 @@ MAY_IMPORT |= {
     "track": GROUND | {"batch", "store", "table"},  # the only room that knows MLflow
     "study": BENCH | {"part_text", "queue", "compare", "together"},
     "together": BENCH,
-    "diagnose": BENCH,
+    "diagnose": BENCH | {"compare"},
     "search": BENCH
     | {"_lock", "ceilings", "compare", "copy_as", "diagnose", "estimate", "queue", "report", "study", "table"},
     "cli": BENCH

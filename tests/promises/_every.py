@@ -23,8 +23,10 @@ SMALL_LENET = {"use": "lenet_5", "channels_1": 8, "channels_2": 16, "hidden": 32
 SMALL_VIT = {"use": "vit", "layers": 1, "width": 32, "heads": 4}
 SMALL_LM = {"use": "tiny_lm", "layers": 1, "width": 16, "heads": 2, "ffn": 32}
 DIGITS, TEXT = {"use": "digits"}, {"use": "python_source", "length": 32, "num_examples": 200}
+SMALL_CNN = {"use": "small_cnn", "width": 8, "blocks": 1}
 PLACES = (
     {"model": SMALL_LENET, "data": DIGITS},
+    {"model": SMALL_CNN, "data": DIGITS},
     {"model": SMALL_VIT, "data": DIGITS},
     {"model": SMALL_LM, "data": TEXT},
 )

@@ -14,6 +14,7 @@ import typer
 
 from workbench.cli import (
     _batch,
+    _diagnose,
     _layers,
     _lifecycle,
     _load,
@@ -173,7 +174,7 @@ def estimate(
         pages.say_estimate(job, cards, costs)
 
 
-for _command in (_results.table, _results.show, _layers.layers, _results.compare, _results.choose):
+for _command in (_results.table, _results.show, _layers.layers, _diagnose.diagnose, _results.compare, _results.choose):
     app.command()(_command)
 app.command()(_search.search)
 app.command()(_search.reach)
