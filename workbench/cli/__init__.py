@@ -174,7 +174,15 @@ def estimate(
         pages.say_estimate(job, cards, costs)
 
 
-for _command in (_results.table, _results.show, _layers.layers, _diagnose.diagnose, _results.compare, _results.choose):
+for _command in (
+    _results.table,
+    _results.show,
+    _layers.layers,
+    _diagnose.diagnose,
+    _diagnose.calibration,
+    _results.compare,
+    _results.choose,
+):
     app.command()(_command)
 app.command()(_search.search)
 app.command()(_search.reach)

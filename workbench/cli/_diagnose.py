@@ -9,7 +9,7 @@ import typer
 from workbench.cli._options import HERE, Json, Store
 
 if TYPE_CHECKING:
-    from workbench.diagnose import Diagnosis
+    from workbench.diagnose import Calibration, Diagnosis
 
 
 def diagnose(
@@ -38,6 +38,54 @@ def diagnose(
         say_json(found.to_json())
     else:
         _say(found)
+
+
+def calibration(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run id, or its beginning")],
+    counts: Annotated[str, typer.Option(metavar="N,N,…", help="Numbers of calibration examples; all of them are added")] = "8,16,32,64",
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Choices of examples at each number")] = 5,
+    store: Store = HERE,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Find out how many calibration examples are enough for a run's step, and how much it matters which ones.
+
+    \b
+    --json: {"schema", "run_id", "before", "step", "float_share", "num_validation", "counts": [{"num_examples", "shares" by seed,
+      "most_classes_missing"}], "enough"}; shares are of validation examples answered right
+    """
+    from workbench.cli._input import find_run
+    from workbench.cli._progress import RunProgress
+    from workbench.cli._text import say_json
+    from workbench.diagnose import calibration_lab
+    from workbench.errors import InvalidInput
+    from workbench.store import Store as RunStore
+
+    words = [word.strip() for word in counts.split(",")]
+    if not all(word.isdigit() and int(word) for word in words):
+        raise InvalidInput([f"counts: {counts!r} is no list of whole numbers, as in 8,32,128"])
+    runs = RunStore(store)
+    found_run = find_run(runs, run)
+    with RunProgress() as progress:
+        found = calibration_lab(found_run, runs, counts=list(map(int, words)), seeds=seeds, on_event=progress)
+    if json:
+        say_json(found.to_json())
+    else:
+        _say_calibration(found)
+
+
+def _say_calibration(found: Calibration) -> None:
+    from workbench.cli._text import console, say_rows
+
+    head = ("examples", "right, worst choice", "right, best choice", "choices", "classes missing")
+    rows = [
+        (f"{each.num_examples}", f"{each.band[0]:.2%}", f"{each.band[1]:.2%}", f"{len(each.shares)}", f"{each.most_classes_missing}")
+        for each in found.counts
+    ]  # fmt: skip
+    say_rows(head, rows, title=f"{found.step} on validation; {found.float_share:.2%} before it", numbers=head)
+    console().print(
+        f"{found.enough} are enough: no choice of them is more than one of {found.num_validation} examples worse than all.",
+        markup=False,
+    )
 
 
 def _say(found: Diagnosis) -> None:
