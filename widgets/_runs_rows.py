@@ -22,6 +22,7 @@ LABELS = {
     "accuracy": "accuracy, test", "accuracy_validation": "accuracy, validation", "f1_macro": "F1, test",
     "perplexity": "perplexity, test", "bits_per_byte": "bits per byte, test", "latency_ms_p50": "p50, ms",
     "latency_ms_p95": "p95, ms", "latency_ratio_to_parent": "÷ parent", "latency_ratio_to_reference": "÷ fp32 ONNX",
+    "first_token_ms": "first token, ms", "token_ms": "next token, ms", "kv_bytes": "keys and values",
     "peak_memory_mb": "peak memory, MB", "seconds": "took, s", "error": "cause",
 }  # fmt: skip
 ICONS = {"done": "✓", "failed": "✕", "cancelled": "■", "lost": "?"}
@@ -102,11 +103,14 @@ def _status(row: Row) -> Cell:
 
 WORDED: dict[str, Callable[[Row], Cell]] = {
     "status": _status,
-    **{name: _bytes(name) for name in ("artifact_bytes", "folder_bytes", "dense_bytes", "zipped_bytes")},
+    **{name: _bytes(name) for name in ("artifact_bytes", "folder_bytes", "dense_bytes", "zipped_bytes", "kv_bytes")},
     **{name: _number(name, "{:,}") for name in ("nonzero_params", "num_params")},
     "accuracy": _number("accuracy", "{:.1%}", "accuracy_lo", "accuracy_hi"),
     "accuracy_validation": _number("accuracy_validation", "{:.1%}"),
-    **{name: _number(name, "{:.3g}") for name in ("latency_ms_p50", "latency_ms_p95", "perplexity", "peak_memory_mb")},
+    **{
+        name: _number(name, "{:.3g}")
+        for name in ("latency_ms_p50", "latency_ms_p95", "perplexity", "peak_memory_mb", "first_token_ms", "token_ms")
+    },
     "latency_ratio_to_parent": _number("latency_ratio_to_parent", "{:.2f}", "ratio_lo", "ratio_hi"),
     "latency_ratio_to_reference": _number("latency_ratio_to_reference", "{:.2f}"),
     "seconds": _number("seconds", "{:.1f}"),

@@ -22,7 +22,7 @@ from workbench.store import write_json
 PROBE_EXAMPLES = 4
 ENCRYPTED = "encrypted.json"  # in place of a card: what `workbench.protect.encrypt` writes
 # Ours, programs among them; any other file is needed to predict.
-OUR_FILES = ("card.json", "probe.npz", "load.py", "decode.py", "xnor.py")
+OUR_FILES = ("card.json", "probe.npz", "load.py", "decode.py", "xnor.py", "kv_cache.py")
 
 
 def save(job: Job, card: ModelCard, state: State, splits: Splits, draft: Path) -> Artifact:
@@ -99,12 +99,24 @@ def open_session(artifact: Artifact, threads: int = 1) -> Session:
     return made.open(Path(artifact.folder), threads=threads)
 
 
-def open_decoder(
+def open_served(
     artifact: Artifact, threads: int = 1
 ) -> tuple[Session, Decoder | None]:  # None = it can't go on from a text
     """Open an artifact in memory, once, for whole inputs and for going on token by token."""
     assert artifact.files is not None
     return _checked(artifact).decoder_from(artifact.files, threads=threads)
+
+
+def open_decoder(artifact: Artifact, threads: int = 1) -> Decoder:
+    """Open an artifact on disk for going on token by token; raises ArtifactError when it can't."""
+    made = _checked(artifact)
+    found = made.decoder(Path(artifact.folder), threads=threads) if made.decodes else None
+    if found is None:
+        raise ArtifactError(
+            f"{artifact.folder} ({artifact.format}) keeps nothing between tokens",
+            next_move="choose a language model and format hugging_face",
+        )
+    return found
 
 
 def _checked(artifact: Artifact) -> Format:

@@ -173,7 +173,18 @@ def _cost(card: ModelCard, format_name: str, ceilings: Mapping[str, Any] | None)
         notes.append(f"no latency band: {'operations aren’t known' if figures else f'{format_name} has no figures'}")
     if any(layer.density < 1 for layer in card.layers):
         notes.append(CODED if format_name == "coded" else ZEROS)
+    if card.kv_numbers:
+        notes.append(_kept_note(card))
     return replace(cost, notes=(*notes, *card.notes))
+
+
+def _kept_note(card: ModelCard) -> str:
+    """Say what a decoder keeps while it writes: no file holds it, every text under way does."""
+    computed = "bfloat16" if card.precision == "bfloat16" else "float32"
+    is_float, length = card.kv_precision == "float", int(card.inputs[0].shape[1])
+    each = round(card.kv_numbers * WIDTHS[computed if is_float else card.kv_precision])
+    scales = "" if is_float else ", scales and the newest tokens beside them,"
+    return f"while writing, keys and values{scales} take {each:,} bytes a token, {each * length:,} for a text of {length:,}"
 
 
 def _size_note(card: ModelCard, format_name: str, band: tuple[int, int] | None) -> str:
@@ -202,15 +213,19 @@ def _dtype(layer: Layer) -> str:
 
 
 def _coded_band(card: ModelCard) -> tuple[int, int]:
-    """Return the entropy of positions and of equally frequent values; zeros in rows and columns, and frequent values, save."""
-    total = 1.0 * (card.num_params - sum(layer.num_weights for layer in card.layers)) * CODED_FLOAT_BITS
+    """Return the entropy of positions and of equally frequent values; zeros in rows and columns, and frequent values, save.
+
+    Zeros that come in blocks have one position each block at best.
+    """
+    total = saved = 1.0 * (card.num_params - sum(layer.num_weights for layer in card.layers)) * CODED_FLOAT_BITS
     for layer in card.layers:
         shares = [share for share in (layer.density, 1 - layer.density) if share]
         shared = layer.precision.startswith("codebook")
         value = math.log2(int(layer.precision.removeprefix("codebook"))) if shared else CODED_FLOAT_BITS
         where = -sum(share * math.log2(share) for share in shares)
         total += layer.num_weights * (where + layer.density * value)
-    return round(0.6 * total / 8), round(1.1 * total / 8 + 500 + 200 * len(card.layers))
+        saved += layer.num_weights * (where / layer.zeros_together + layer.density * value)
+    return round(0.6 * saved / 8), round(1.1 * total / 8 + 500 + 200 * len(card.layers))
 
 
 def _scale_bytes(card: ModelCard) -> float:

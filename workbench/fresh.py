@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -34,7 +35,8 @@ def answer_fresh(asked: Path, answered: Path) -> int:
 
     question = orjson.loads(asked.read_bytes())
     module, _, name = question["function"].partition(":")
-    sessions: list[Callable[[], Any]] = [_opener(Path(folder), question["threads"]) for folder in question["folders"]]
+    opens = artifact.open_decoder if question["options"].pop("decoding", False) else artifact.open_session
+    sessions = [functools.partial(_opened, opens, Path(folder), question["threads"]) for folder in question["folders"]]
 
     def ask() -> Any:
         value = getattr(importlib.import_module(module), name)(sessions, **question["options"])
@@ -69,8 +71,8 @@ def answer_card(asked: Path, answered: Path) -> int:
     return _answer(answered, describe)
 
 
-def _opener(folder: Path, threads: int) -> Callable[[], Any]:
-    return lambda: artifact.open_session(artifact.read(folder), threads)
+def _opened(opens: Callable[..., Any], folder: Path, threads: int) -> Any:
+    return opens(artifact.read(folder), threads)
 
 
 def _answer(answered: Path, ask: Callable[[], Any]) -> int:

@@ -122,6 +122,10 @@ class Job:
         reasons += self._why_not_launched() + self.model.why_not(data_card)
         for metric in self.metrics:
             reasons += [f"metric {metric.name()}: {reason}" for reason in metric.why_not(data_card)]
+            if metric.decodes and not self.format.decodes:
+                reasons.append(
+                    f"metric {metric.name()}: {self.format.name()} keeps nothing between tokens, hugging_face does"
+                )
         if card is None and not reasons and not self.model.card_needs_module:
             card = self.model.card(data_card)
         return reasons if card is None else reasons + self._why_not_steps(card) + self._why_not_tried(card)
@@ -167,7 +171,13 @@ class Job:
                 decided = step.name()
             reasons += [f"{where}: {reason}" for reason in self._why_not_replacement(step)]
             card = self._card_after(step, card)
-        return reasons + [f"format {self.format.name()}: {reason}" for reason in self.format.why_not(card)]
+        against = self.format.why_not(card)
+        if card.kv_precision != "float" and not self.format.decodes:
+            against = [
+                *against,
+                f"its files keep nothing between tokens, so no {card.kv_precision}; choose hugging_face",
+            ]
+        return reasons + [f"format {self.format.name()}: {reason}" for reason in against]
 
     def _tried(self) -> list[tuple[Metric, Step]]:
         """Return the further steps that metrics try after the job's own."""
@@ -209,18 +219,23 @@ class Job:
         if self.steps and not num_leading and not self.model.pretrained:
             return None, None  # there was never a trained model to compare with
         metrics = tuple(metric for metric in self.metrics if not metric.tries())
-        metrics = metrics or tuple(catalog.make("measure", name) for name in DEFAULT_METRICS)  # type: ignore[misc]
+        metrics = metrics or _default_metrics()
         onnx = catalog.make("formats", "onnx")
         is_parent, is_onnx = num_leading == len(self.steps), self.format == onnx
         parent = replace(self, steps=self.steps[:num_leading], metrics=metrics)
         if not any(step.spreads for step in parent.steps):  # then one process is enough
             parent = replace(parent, layout=None, launcher=catalog.make("launch", "process"))  # type: ignore[arg-type]
-        reference = replace(parent, format=onnx)  # type: ignore[arg-type]
+        whole = tuple(metric for metric in metrics if not metric.decodes)  # ONNX files don't go on from a text
+        reference = replace(parent, format=onnx, metrics=whole or _default_metrics())  # type: ignore[arg-type]
         return None if is_parent else parent, None if is_parent and is_onnx else reference
 
     def recipe(self) -> str:
         """Return the steps in a few words, for a table or a chart."""
         return " → ".join(step.describe() for step in self.steps) or "as it comes"
+
+
+def _default_metrics() -> tuple[Metric, ...]:
+    return tuple(catalog.make("measure", name) for name in DEFAULT_METRICS)  # type: ignore[misc]
 
 
 def digest(record: Any) -> str:

@@ -41,6 +41,7 @@ class Layer:
     num_params: int  # weight and bias
     macs: int | None = None  # multiply-accumulates for one example; None = not known before a run
     density: float = 1.0  # share of weights that are not zero
+    zeros_together: int = 1  # neighbouring weights that are zero or not as one
     precision: str = "float32"
     packed_bytes: int = 0  # of weights stored in groups of a few bits, with scales and zero points; 0 = not packed
     head_width: int = 0  # of a projection of attention: outputs (of the last one: inputs) of one head; 0 = none
@@ -70,6 +71,8 @@ class ModelCard:
     library: str = "torch"  # "transformers" when save_pretrained applies
     structure: Literal["original", "reshaped"] = "original"  # reshaped: no longer what its config builds
     pretrained: bool = False  # comes with weights that are worth something before any training
+    kv_numbers: int = 0  # keys and values that a decoder keeps of each token; 0 = it is none, or this isn't known
+    kv_precision: str = "float"  # what they are kept in: float (as computed) | int8 | int4
     notes: tuple[str, ...] = ()
 
     @property
@@ -143,10 +146,10 @@ class Grid:
 class Quantization:
     """How one layer's numbers are to be stored. Written by a step, lowered by a format's own library."""
 
-    scheme: Literal["dynamic", "static", "cast", "codebook", "weight_only", "signs"]
+    scheme: Literal["dynamic", "static", "cast", "codebook", "weight_only", "signs", "cache"]
     weights: str  # dtype of stored weights: int8, bfloat16, int4, codebook16 (of 16 shared values, zero not counted)
     activations: str  # dtype while running: int8, uint8, bfloat16, float32; signs
-    granularity: Literal["tensor", "channel"] = "tensor"
+    granularity: Literal["tensor", "channel", "token"] = "tensor"
     calibration: str = ""  # range estimator for static schemes: minmax | percentile | entropy | mse (found by the step)
     num_calibration: int = 0  # examples
     kind: str = ""  # of the layer: linear | conv

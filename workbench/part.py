@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol
@@ -216,12 +216,23 @@ class SaveContext(Protocol):
     seed: int
 
 
+class Reading(Protocol):
+    """One text that a decoder has read so far, with the keys and values that it keeps; dropping it frees them."""
+
+    logits: np.ndarray  # (vocabulary,) of the token that comes next
+
+    def go_on(self, token: int) -> np.ndarray:
+        """Read one more token; returns the new `logits`."""
+
+    def cache_bytes(self) -> int:
+        """Return the bytes of the keys and values that are kept now, scales included."""
+
+
 @dataclass(frozen=True)
 class Decoder:
     """A language model that goes on from what it has read, token by token."""
 
-    # Takes the tokens to begin with; yields the next token's logits (vocabulary,), and is sent the token that was chosen.
-    read: Callable[[Sequence[int]], Generator[np.ndarray, int, None]]
+    read: Callable[[Sequence[int]], Reading]  # takes the tokens to begin with
     context: int  # most tokens that it can hold, the first ones included
     vocabulary: int
     ends: frozenset[int]  # tokens that end a text
@@ -234,6 +245,7 @@ class Format(Part):
     runtime: ClassVar[tuple[str, ...]] = ()  # distributions that opening needs, nothing else
     tolerance: ClassVar[float] = 1e-3  # largest gap, relative to the largest output, that load.py accepts
     load_script: ClassVar[str] = ""  # text of load.py: the runtime's own library only
+    decodes: ClassVar[bool] = False  # opens language models for going on token by token, keeping what was read
     is_program: ClassVar[bool] = False  # opening its files can run what they say: only signed ones of others are opened
 
     def why_not(self, card: ModelCard) -> list[str]:
@@ -254,6 +266,10 @@ class Format(Part):
     def unsafe(self, files: Mapping[str, IO[bytes]]) -> list[str]:
         """Return what the files of an artifact, by name, could do besides computing; empty when nothing."""
         return []
+
+    def decoder(self, folder: Path, *, threads: int = 1) -> Decoder | None:  # None = it is no causal language model
+        """Open what `save` wrote for going on token by token; asked of formats that say `decodes`."""
+        raise NotImplementedError
 
     def decoder_from(
         self, files: Mapping[str, bytes], *, threads: int = 1
@@ -300,7 +316,10 @@ class MeasureContext(Protocol):
     def open(self, artifact: Artifact, *, threads: int = 1) -> Session: ...
 
     def fresh(self, function: str, artifacts: list[Artifact], *, threads: int = 1, **options: Any) -> Any:
-        """Call `module:function(sessions, **options)` in a new process; `sessions` open the artifacts lazily."""
+        """Call `module:function(sessions, **options)` in a new process; `sessions` open the artifacts lazily.
+
+        With `decoding=True` they open them as decoders.
+        """
 
     def prepare(self, function: str, artifacts: list[Artifact], *, threads: int = 1, **options: Any) -> Any:
         """Start such a process (a context manager) whose function is a generator that yields when it is prepared.
@@ -333,6 +352,7 @@ class Metric(Part):
     """Family `measure`: one quantity (or a few that come from one measurement) of a saved artifact."""
 
     family = "measure"
+    decodes: ClassVar[bool] = False  # measures going on token by token: only of files in formats that do
 
     def why_not(self, data: DataCard) -> list[str]:
         return []

@@ -60,6 +60,9 @@ COLUMNS: dict[str, Column] = {
     "ratio_lo": Column(float, "lower end of the 95 % interval of that ratio"),
     "ratio_hi": Column(float, "upper end of the 95 % interval of that ratio"),
     "latency_ratio_to_reference": Column(float, "latency / latency of that model's fp32 ONNX"),
+    "first_token_ms": Column(float, "language models: wait for the first token of a text, ms"),
+    "token_ms": Column(float, "language models: time of each further token, ms"),
+    "kv_bytes": Column(int, "language models: keys and values kept at the context's end, bytes"),
     "threads": Column(int, "threads while latency was measured"),
     "batch": Column(int, "examples per call while latency was measured"),
     "measured_alone": Column(bool, "nothing else of ours ran while latency was measured"),
@@ -188,6 +191,9 @@ def _row(run: Run) -> Row:
         found[name] = _whole(named.get((name, None)))
     _put_quality(found, named)
     _put_latency(found, named, run)
+    found["kv_bytes"] = _whole(named.get(("kv_bytes", None)))
+    for name in ("first_token_ms", "token_ms"):
+        found[name] = named[name, None].value if (name, None) in named else None
     peak = named.get(("peak_memory_bytes", None))
     found["peak_memory_mb"] = peak.value / BYTES_PER_MB if peak else None
     return found

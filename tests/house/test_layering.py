@@ -109,7 +109,7 @@ MAY_IMPORT |= {
     "track": GROUND | {"batch", "store", "table"},  # the only room that knows MLflow
     "study": BENCH | {"part_text", "queue", "compare", "together"},
     "together": BENCH,
-    "diagnose": BENCH,
+    "diagnose": BENCH | {"compare"},
     "rank_log": BENCH,
     "scale": BENCH | {"table"},
     "search": BENCH

@@ -21,6 +21,15 @@ MODELS = catalog.names("zoo")
 
 SMALL_LENET = {"use": "lenet_5", "channels_1": 8, "channels_2": 16, "hidden": 32}
 SMALL_VIT = {"use": "vit", "layers": 1, "width": 32, "heads": 4}
+SMALL_LM = {"use": "tiny_lm", "layers": 1, "width": 16, "heads": 2, "ffn": 32}
+DIGITS, TEXT = {"use": "digits"}, {"use": "python_source", "length": 32, "num_examples": 200}
+SMALL_CNN = {"use": "small_cnn", "width": 8, "blocks": 1}
+PLACES = (
+    {"model": SMALL_LENET, "data": DIGITS},
+    {"model": SMALL_CNN, "data": DIGITS},
+    {"model": SMALL_VIT, "data": DIGITS},
+    {"model": SMALL_LM, "data": TEXT},
+)
 
 
 def record_of(family: str, name: str, folder: Path) -> dict[str, Any]:
@@ -32,13 +41,16 @@ def made(family: str, name: str, folder: Path) -> Part:
     return catalog.make(family, record_of(family, name, folder))
 
 
-def model_for(step: Any) -> dict[str, Any]:
-    """Return the first of the small models that a step can be made on at all."""
+def place_for(step: Any) -> dict[str, Any]:
+    """Return the first small model, with its data, that a step can be made on at all."""
     made_step = catalog.make("compress", step)
-    data = catalog.make("data", "digits").card()  # type: ignore[attr-defined]
-    cards = {str(record): catalog.make("zoo", record).card(data) for record in (SMALL_LENET, SMALL_VIT)}  # type: ignore[attr-defined]
-    able = [record for record in (SMALL_LENET, SMALL_VIT) if not made_step.why_not(cards[str(record)])]  # type: ignore[attr-defined]
-    return able[0] if able else SMALL_LENET
+    able = [place for place in PLACES if not made_step.why_not(card_of(place))]  # type: ignore[attr-defined]
+    return able[0] if able else PLACES[0]
+
+
+def card_of(place: Any) -> Any:
+    data = catalog.make("data", place["data"]).card()  # type: ignore[attr-defined]
+    return catalog.make("zoo", place["model"]).card(data)  # type: ignore[attr-defined]
 
 
 def small_job(*steps: Any, **changes: Any) -> Job:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.promises._every import FORMATS, STEPS, carried_out_here, made, model_for, record_of, small_job
+from tests.promises._every import FORMATS, STEPS, carried_out_here, made, place_for, record_of, small_job
 from tests.promises._stranger import open_as_a_stranger
 from workbench import catalog
 from workbench.artifact import largest_gap, open_session, read
@@ -22,7 +22,7 @@ every_step = pytest.mark.parametrize("name", STEPS)
 
 def plan(name: str, folder: Path, format_name: str) -> Any:
     record = record_of("compress", name, folder)
-    return small_job(record, format={"use": format_name}, model=model_for(record))
+    return small_job(record, format={"use": format_name}, **place_for(record))
 
 
 def refused(name: str, folder: Path, format_name: str) -> list[str]:
@@ -93,7 +93,9 @@ def test_it_changes_something(name: str, tmp_path: Path, shared_store: Store) ->
     usable = [format_name for format_name in FORMATS if not refused(name, tmp_path, format_name)]
     job = plan(name, tmp_path, usable[0])
     with_step = carried_out_here(job, shared_store)
-    without = carried_out_here(small_job(format={"use": usable[0]}, model=job.model.to_json()), shared_store)
+    without = carried_out_here(
+        small_job(format={"use": usable[0]}, model=job.model.to_json(), data=job.data.to_json()), shared_store
+    )
     assert _output_gap(with_step, without) > 0 or _stored(with_step) != _stored(without)
 
 

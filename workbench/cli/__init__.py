@@ -14,6 +14,7 @@ import typer
 
 from workbench.cli import (
     _batch_results,
+    _diagnose,
     _layers,
     _lifecycle,
     _load,
@@ -175,7 +176,15 @@ def estimate(
         pages.say_estimate(job, cards, costs)
 
 
-for _command in (_results.table, _results.show, _layers.layers, _results.compare, _results.choose):
+for _command in (
+    _results.table,
+    _results.show,
+    _layers.layers,
+    _diagnose.diagnose,
+    _diagnose.calibration,
+    _results.compare,
+    _results.choose,
+):
     app.command()(_command)
 app.command()(_search.search)
 app.command()(_search.reach)

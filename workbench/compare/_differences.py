@@ -15,7 +15,8 @@ from workbench.compare._samples import Answers
 from workbench.compare._statistics import PairedAccuracy, PairedPerplexity
 from workbench.nouns import Measurement, Run
 
-IDENTIFYING = ("split", "label", "threads", "batch")  # conditions that make it the same quantity in another run
+# Conditions that make it the same quantity in another run.
+IDENTIFYING = ("split", "label", "threads", "batch", "context")
 EXACT_UNITS = ("bytes", "parameters")
 TIMES_OF_ONE_RUN = ("latency_ms_p50", "latency_ms_p95", "latency_ms_p99")  # they move 20 % between runs
 

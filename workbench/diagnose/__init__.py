@@ -4,6 +4,8 @@ sensitivity_job(job, …)     the job that tries a step on each layer alone; its
 apply_level(steps, …)       the same recipe with one layer at another strength, or left as it is
 layer_facts(run, parent)    bytes, error, histograms and time of every layer of a saved artifact (seconds)
 kept_facts(run, parent)     the same when it is known already, at once
+calibration_lab(run, store) how many calibration examples are enough, and how much it matters which ones
+diagnose_drop(run, store)   the layers that a step harmed most, what is unusual there, and what a change brought (runs)
 """
 
 from __future__ import annotations
@@ -14,11 +16,22 @@ from typing import Any
 
 from workbench import catalog
 from workbench.diagnose._levels import apply_level
+from workbench.diagnose.calibration import Calibration, calibration_lab
+from workbench.diagnose.drop import Diagnosis, diagnose_drop
 from workbench.diagnose.layers import kept_facts, layer_facts
 from workbench.job import Job
 from workbench.part import Metric
 
-__all__ = ["apply_level", "kept_facts", "layer_facts", "sensitivity_job"]
+__all__ = [
+    "Calibration",
+    "Diagnosis",
+    "apply_level",
+    "calibration_lab",
+    "diagnose_drop",
+    "kept_facts",
+    "layer_facts",
+    "sensitivity_job",
+]
 
 
 def sensitivity_job(job: Job, step: dict[str, Any], parameter: str, levels: Sequence[float]) -> Job:

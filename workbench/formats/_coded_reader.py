@@ -26,6 +26,7 @@ LOW = 1 << 16  # a state lies in [2^16, 2^32)
 # Contexts are classes of the expected share of non-zeros, two an octave: by its float64 exponent and first mantissa bit.
 OCTAVES = 12
 CLASSES = [1.25 * 2.0**-power * part for power in range(OCTAVES, 0, -1) for part in (1.0, 1.4)]
+BY_ABOVE = "^"  # at the end of a tensor's kind
 GUESS = 1 << 12  # the guess at the start weighs as much as two seen flags
 TRUST = GUESS // 2
 
@@ -95,17 +96,22 @@ class Table:
         self.lookup = np.repeat(np.arange(len(counts)), self.frequency)
 
 
-def positions(coder: Any, shape: tuple[int, int], count: int, given: np.ndarray | None = None) -> np.ndarray:
+def positions(
+    coder: Any, shape: tuple[int, int], count: int, given: np.ndarray | None = None, *, by_above: bool = False
+) -> np.ndarray:
     """Code which `count` numbers of a matrix are not zero, a quarter of a row in a step or as many as there are lanes.
 
-    Context: rate of non-zeros in the column so far times that in the row so far over that of the matrix.
+    Context: rate of non-zeros in the column so far times that in the row so far over that of the matrix; `by_above` also
+    whether the number above is one: zeros that come in blocks.
     """
     rows, columns = shape
     flags = np.full(shape, count > 0)
     if count in (0, rows * columns):
         return flags
     share, width = count / (rows * columns), min(coder.num_lanes, -(-columns // 4))
-    seen = np.array([(GUESS - int(GUESS * rate), int(GUESS * rate)) for rate in CLASSES])  # (zeros, others)
+    seen = np.array(
+        [(GUESS - int(GUESS * rate), int(GUESS * rate)) for rate in (1 + by_above) * CLASSES]
+    )  # (zeros, others)
     in_column = np.zeros(columns)
     for row in range(rows):
         column_rate, in_row = (in_column + 2) / (row * share + 2), 0
@@ -113,6 +119,8 @@ def positions(coder: Any, shape: tuple[int, int], count: int, given: np.ndarray 
             block = slice(start, min(start + width, columns))
             row_rate = (in_row + 2) / (start * share + 2) * share
             context = _classes(column_rate[block] * row_rate)
+            if by_above and row:
+                context = context + len(CLASSES) * flags[row - 1, block]
             zero = SCALE - 1 - seen[:, 1] * (SCALE - 2) // (seen[:, 0] + seen[:, 1])
             found = coder.flags(zero[context], None if given is None else given[row, block])
             flags[row, block] = found
@@ -211,8 +219,8 @@ class _Raw:
 def _parts(lanes: Lanes, name: str, shape: list[int], count: int, kind: str) -> tuple[np.ndarray, Any, Cost]:
     """Decode one tensor as far as the lanes go; the function returned adds the raw bytes, known when all are decoded."""
     begin = lanes.bits()
-    flags = positions(lanes, matrix_shape(tuple(shape)), count)
-    after = lanes.bits()
+    flags = positions(lanes, matrix_shape(tuple(shape)), count, by_above=kind.endswith(BY_ABOVE))
+    after, kind = lanes.bits(), kind.removesuffix(BY_ABOVE)
     if kind.startswith("c"):
         size = int(kind[1:])
         indices = symbols(lanes, size, count)

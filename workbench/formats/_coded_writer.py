@@ -15,6 +15,7 @@ import numpy as np
 from workbench.formats import _coded_reader as reader
 
 LARGEST_CODEBOOK = 256
+LEARNING_BITS = 400.0  # about what twice as many contexts cost until they are known
 MOST_LANES = 4096
 
 
@@ -72,13 +73,15 @@ def write(graph: bytes, tensors: Mapping[str, np.ndarray]) -> bytes:
     for name, plan in plans.items():
         shape, count = tensors[name].shape, int(plan.flags.sum())
         matrix = reader.matrix_shape(shape)
-        reader.positions(coder, matrix, count, plan.flags.reshape(matrix))
+        flags = plan.flags.reshape(matrix)
+        by_above = _comes_in_blocks(flags)
+        reader.positions(coder, matrix, count, flags, by_above=by_above)
         if plan.indices is not None:
             reader.symbols(coder, int(plan.kind[1:]), count, plan.indices)
         for plane, coded in zip(plan.planes, plan.kind[1:]):
             if coded == "1":
                 reader.symbols(coder, 256, count, plane)
-        entries.append([name, list(shape), count, plan.kind])
+        entries.append([name, list(shape), count, plan.kind + reader.BY_ABOVE * by_above])
     hidden, rest = raw[: 2 * coder.num_lanes], raw[2 * coder.num_lanes :]
     states, words = coder.coded(hidden)
     about = {"lanes": len(states), "words": len(words), "hidden": len(hidden), "raw": len(rest), "tensors": entries}
@@ -88,6 +91,15 @@ def write(graph: bytes, tensors: Mapping[str, np.ndarray]) -> bytes:
         digest.update(np.ascontiguousarray(array).data)
     fixed = reader.MAGIC + digest.digest() + struct.pack("<I", len(header))
     return fixed + header + states.tobytes() + words.tobytes() + rest
+
+
+def _comes_in_blocks(flags: np.ndarray) -> bool:
+    """Say whether knowing the number above tells more of a position than learning that costs."""
+    if len(flags) < 2:
+        return False
+    both = np.bincount((2 * flags[:-1] + flags[1:]).ravel(), minlength=4).reshape(2, 2)
+    alone, known = _entropy(both.sum(0)) * both.sum(), sum(_entropy(each) * each.sum() for each in both)
+    return bool(alone - known > LEARNING_BITS)
 
 
 def _num_lanes(num_raw: int, coded_bytes: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 CONFIG_FILE = "config.json"
-INPUTS_FILE = "inputs.json"  # how our inputs become the model's: names, and size, channels, mean, deviation of images
+INPUTS_FILE = (
+    "inputs.json"  # how our inputs become the model's: names; size, channels, mean, deviation of images; cache
+)
+CACHE_PROGRAM = "kv_cache.py"
 
 
 class HuggingFace(Format):
@@ -28,10 +32,11 @@ class HuggingFace(Format):
     runtime = ("transformers", "torch", "numpy", "safetensors")
     requires = ("transformers", "safetensors")
     tolerance = 1e-3
+    decodes = True
 
     load_script = (
         '''"""Open this model with transformers alone; run as a program, compare it with its recorded output."""
-import json, pathlib, sys
+import json, pathlib, runpy, sys
 import numpy, torch, transformers
 
 here = pathlib.Path(__file__).resolve().parent
@@ -45,6 +50,9 @@ def open_model(threads=0):
     architecture = json.loads((here / "config.json").read_text())["architectures"][0]
     model = getattr(transformers, architecture).from_pretrained(here, local_files_only=True, dtype="auto").eval()
 
+    if how.get("cache"):
+        logits = runpy.run_path(str(here / "kv_cache.py"))["logits"]
+
     def answer(arrays):
         inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
         if "pixels" in inputs and how["channels"]:
@@ -56,6 +64,8 @@ def open_model(threads=0):
             inputs["pixels"] = (inputs["pixels"] - mean) / deviation
         named = {how["names"][name]: x.to(model.dtype) if x.is_floating_point() else x for name, x in inputs.items()}
         with torch.no_grad():
+            if how.get("cache"):
+                return logits(model, named["input_ids"], **how["cache"]).float().numpy()
             return model(**named).logits.float().numpy()
 
     return answer
@@ -86,12 +96,19 @@ def open_model(threads=0):
             raise WorkbenchError(
                 "there is no transformers model inside this one", next_move="choose format pt2 or onnx"
             )
+        kept = {name: how for name, how in ctx.quantization.items() if how.scheme == "cache"}
         simulated = _stored.is_simulated(ctx.quantization)
-        if ctx.quantization and not simulated:
+        if len(kept) < len(ctx.quantization) and not simulated:
             inner = torch.nn.Module.to(inner, torch.bfloat16)
         inner.save_pretrained(folder)
-        (folder / INPUTS_FILE).write_text(json.dumps(_how(model, list(ctx.example)), indent=2))
-        return _stored.of_tensors(inner.state_dict(), simulated=simulated)
+        how = _how(model, list(ctx.example))
+        found = _stored.of_tensors(inner.state_dict(), simulated=simulated)
+        for each in itertools.islice(kept.values(), 1):  # keys and values are kept alike
+            how["cache"] = {"bits": each.bits, "group": each.group_size}
+            found["keys_and_values"] = f"int{each.bits}, scales of a channel of {each.group_size} keys and of a value"
+            (folder / CACHE_PROGRAM).write_text((Path(__file__).parent / "_kv_cache.py").read_text())
+        (folder / INPUTS_FILE).write_text(json.dumps(how, indent=2))
+        return found
 
     def open(self, folder: Path, *, threads: int = 1) -> Session:
         return _session(_loaded(folder), (folder / INPUTS_FILE).read_bytes(), threads)
@@ -99,13 +116,23 @@ def open_model(threads=0):
     def open_from(self, files: Mapping[str, bytes], *, threads: int = 1) -> Session:
         return _session(_loaded_from(files), files[INPUTS_FILE], threads)
 
+    def decoder(self, folder: Path, *, threads: int = 1) -> Decoder | None:
+        import torch
+
+        from workbench.formats import _decoding
+
+        torch.set_num_threads(threads)
+        return _decoding.decoder(_loaded(folder), json.loads((folder / INPUTS_FILE).read_bytes()).get("cache"))
+
     def decoder_from(
         self, files: Mapping[str, bytes], *, threads: int = 1
     ) -> tuple[Session, Decoder | None]:  # None = it is no causal language model
         from workbench.formats import _decoding
 
         loaded = _loaded_from(files)
-        return _session(loaded, files[INPUTS_FILE], threads), _decoding.decoder(loaded)
+        return _session(loaded, files[INPUTS_FILE], threads), _decoding.decoder(
+            loaded, json.loads(files[INPUTS_FILE]).get("cache")
+        )
 
     def scrub(self, folder: Path) -> list[str]:
         """config.json says where the model came from."""
@@ -132,6 +159,10 @@ def _session(loaded: Any, inputs_file: bytes, threads: int) -> Session:
             if "pixels" in given:
                 given["pixels"] = _fitted(given["pixels"], how)
             named = {how["names"][name]: _cast(tensor, loaded.dtype) for name, tensor in given.items()}
+            if how.get("cache"):
+                from workbench.formats import _kv_cache
+
+                return {"logits": _kv_cache.logits(loaded, named["input_ids"], **how["cache"]).float().numpy()}
             return {"logits": loaded(**named).logits.float().numpy()}
 
     return session

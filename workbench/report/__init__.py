@@ -88,6 +88,7 @@ def _sections(found: Sequence[Group], budgets: Budgets) -> list[Section]:
     bodies = (
         ("recommendation", f"Recommendation: {_budget_words(budgets)}", _cards(found)),
         ("trade-offs", "Trade-offs", charts.trade_offs(found, drawn)),
+        ("generation", "Writing text", charts.generations(found)),
         ("formats", "The fastest format", formats.formats(found)),
         ("runs", "All runs", runs_table(found)),
         ("unfinished", "Failed, cancelled and lost runs", conditions.unfinished(found)),

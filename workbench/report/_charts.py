@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import catalog
 from workbench.charts import _style
 from workbench.charts.flips import Flip, FlipsData, flips_data, flips_figure
+from workbench.charts.generation import generation_data, generation_figure
 from workbench.charts.pareto import ParetoData, pareto_data, pareto_figure
 from workbench.charts.waterfall import waterfall_data, waterfall_figure
 from workbench.errors import WorkbenchError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SPEEDS = {"ratio": "latency_ratio_to_reference", "ms": "latency_ms_p50"}
 SPLITS = ("validation", "test")
 MOST_FLIPS = 12
+GREEDY = "Each point is the middle of a quarter of the texts, written greedily; bars are 95 % intervals."
 NOT_DRAWN = "<noscript><p>The chart needs JavaScript; its figures stand in the table of runs.</p></noscript>"
 
 Variant = tuple[Mapping[str, str], "go.Figure", str]  # which picks show it, the figure, its caption (HTML)
@@ -40,6 +42,15 @@ def trade_offs(groups: Sequence[Group], limits: Mapping[str, float]) -> str:
     return picks + "".join(
         f"<h3>{escape(group.name)}</h3><div class='pair'>{_size_chart(group, limits)}{_speed_chart(group, limits)}</div>"
         for group in groups
+    )
+
+
+def generations(groups: Sequence[Group]) -> str:
+    """Return how fast the language models among them write; "" where none was measured."""
+    wrote = [group for group in groups if any(run.get("tokens_per_second") for run in group.runs)]
+    return "".join(
+        f"<h3>{escape(group.name)}</h3>{chart([({}, generation_figure(generation_data(group.runs)), GREEDY)])}"
+        for group in wrote
     )
 
 

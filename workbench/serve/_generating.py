@@ -83,9 +83,9 @@ class Generator:
         random = np.random.default_rng(asked.seed)
         text = codecs.getincrementaldecoder("utf-8")("replace")
         self._num_busy += 1
-        stream = self._decoder.read(tokens)
         try:
-            logits = await loop.run_in_executor(self._threads, next, stream)
+            reading = await loop.run_in_executor(self._threads, self._decoder.read, tokens)
+            logits = reading.logits
             for index in range(num_tokens):
                 token = _chosen(logits, asked, random)
                 is_end, is_last = token in self._decoder.ends, index == num_tokens - 1
@@ -95,7 +95,7 @@ class Generator:
                 yield {"text_output": piece, "token": token, "finish_reason": reason}
                 if reason:
                     return
-                logits = await loop.run_in_executor(self._threads, stream.send, token)
+                logits = await loop.run_in_executor(self._threads, reading.go_on, token)
         finally:
             self._num_busy -= 1
 

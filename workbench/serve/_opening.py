@@ -87,7 +87,7 @@ def _seconds(saved: Artifact, session: Session) -> float:
 def _session(saved: Artifact, threads: int) -> tuple[Session, Decoder | None]:
     """Return an opened artifact that has given its recorded answer once, and is warm by that."""
     try:
-        session, decoder = artifact.open_decoder(saved, threads=threads)
+        session, decoder = artifact.open_served(saved, threads=threads)
         load.gap_to_recorded(saved, session)
     except WorkbenchError:
         raise

@@ -91,6 +91,16 @@ def _head_width(config: Mapping[str, Any]) -> int:
     return int(config.get("head_dim") or (size // heads if size and heads else 0))
 
 
+def kv_numbers(config: Mapping[str, Any]) -> int:
+    """Return how many keys and values a decoder keeps of each token: two of every key head's width in each block.
+
+    0 where the config doesn't say.
+    """
+    blocks = config.get("num_hidden_layers") or config.get("n_layer") or 0
+    heads = config.get("num_key_value_heads") or config.get("num_attention_heads") or config.get("n_head") or 0
+    return 2 * int(blocks) * int(heads) * _head_width(config)
+
+
 def _renamed(name: str, known: Known) -> str:
     for pattern, replacement in known.renamed:
         name = re.sub(pattern, replacement, name)

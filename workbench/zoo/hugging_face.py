@@ -63,6 +63,7 @@ class HuggingFace(Model):
         facts: dict[str, Any] = {
             "name": self.name(), "licence": checkpoint.licence, "source": checkpoint.source, "library": "transformers",
             "pretrained": True, "notes": _checkpoint_fit.notes(checkpoint, data),
+            "kv_numbers": _checkpoint_card.kv_numbers(checkpoint.config) if data.task == "language-modelling" else 0,
         }  # fmt: skip
         if not _checkpoint_card.is_known(checkpoint):
             from workbench.zoo._describe import card_of
@@ -76,8 +77,8 @@ class HuggingFace(Model):
         outputs = (TensorSpec("logits", "float32", ("batch", *shape)),)
         num_params = sum(layer.num_params for layer in layers)
         return ModelCard(
-            task=data.task, inputs=data.inputs, outputs=outputs, layers=layers, num_params=num_params, **facts
-        )
+            task=data.task, inputs=data.inputs, outputs=outputs, layers=layers, num_params=num_params, **facts,
+        )  # fmt: skip
 
     def build(self, data: DataCard) -> nn.Module:
         from workbench.zoo import _checkpoint_load

@@ -48,12 +48,13 @@ class TinyLm(Model):
 
     def card(self, data: DataCard) -> ModelCard:
         layers = self._layers(data)
-        outputs = _layers.logits(data)
+        outputs, kept = _layers.logits(data), 0
         if data.task == "language-modelling":
+            kept = 2 * self.layers * self.width
             outputs = (TensorSpec("logits", "float32", ("batch", self._length(data), data.num_classes)),)
         return ModelCard(
             self.name(), data.task, data.inputs, outputs, layers, _layers.count(layers),
-            licence=self.licence, source=self.source, library="transformers",
+            licence=self.licence, source=self.source, library="transformers", kv_numbers=kept,
         )  # fmt: skip
 
     def build(self, data: DataCard) -> nn.Module:
