@@ -15,6 +15,7 @@ import typer
 from workbench.cli import (
     _batch_results,
     _diagnose,
+    _jupyter,
     _layers,
     _lifecycle,
     _load,
@@ -195,6 +196,9 @@ app.command()(_plan.plan)
 app.command()(_plan.hardware)
 app.command()(_queue.queue)
 app.command()(_track.track)
+app.command("html")(_jupyter.html_page)
+app.command(context_settings=_jupyter.FURTHER_WORDS)(_jupyter.lab)
+app.command("app", context_settings=_jupyter.FURTHER_WORDS)(_jupyter.application)
 app.add_typer(_batch_results.batch, name="batch")
 app.add_typer(_protect.protect, name="protect")
 app.add_typer(_serve.repository, name="repository")
@@ -275,37 +279,6 @@ def doctor(
     else:
         pages.say_findings(findings, record["ceilings"])
     exit_unless(record["ok"])
-
-
-@app.command("html")
-def html_page(
-    notebook: Annotated[Path, typer.Argument(metavar="EXECUTED.ipynb", help="A notebook with its outputs")],
-    page: Annotated[Path | None, typer.Argument(metavar="PAGE.html", help="Default: beside the notebook")] = None,
-) -> None:
-    """Write an executed notebook as one page that works offline, with live charts."""
-    from workbench.batch.page import write_page
-
-    typer.echo(write_page(notebook, page or notebook.with_suffix(".html")))
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def lab(context: typer.Context) -> None:
-    """Open JupyterLab on the workbench; further words go to JupyterLab, as in `workbench lab --no-browser`."""
-    from workbench.lab import folder_to_work_in
-
-    notebook = folder_to_work_in(Path.cwd()) / "10_workbench.ipynb"
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(notebook), *context.args])
-
-
-@app.command("app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def application(context: typer.Context) -> None:
-    """Open the workbench as an app, without cells, through Voila; further words go to it, as in `--no-browser --port=8866`.
-
-    It listens on this machine only. Whoever opens the page can run jobs as you.
-    """
-    from workbench.lab import folder_to_work_in, voila_command
-
-    os.execv(sys.executable, voila_command(folder_to_work_in(Path.cwd()) / "10_workbench.ipynb", context.args))
 
 
 def main() -> None:
