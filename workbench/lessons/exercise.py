@@ -103,3 +103,4 @@ class Lesson:
     exercises: tuple[Exercise, ...]
     questions: tuple[Question, ...] = ()
     papers: tuple[Paper, ...] = ()
+    fast: Mapping[str, Any] = field(default_factory=dict)  # parameters of its notebook that make it end within 25 s

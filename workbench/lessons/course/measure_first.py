@@ -223,6 +223,7 @@ LESSON = Lesson(
     name="measure_first",
     minutes=45,
     run_seconds=60,
+    fast={"epochs": 4, "calls": 200},
     exercises=(MODEL_BYTES, LATENCY, IMAGES_NEEDED),
     questions=(
         Question("01.p1", "number", 380, unit="kB"),
