@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from widgets import _lesson_html as page
+from widgets import _lesson_paper as papers
 from widgets import _lesson_questions as questions
 from widgets import _words
 from widgets._lesson_help import Help, hints_html, solution_html
@@ -45,6 +46,7 @@ class Lesson:
         self.words = Words(self.lesson, language)
         self.kept = Progress(Path(progress_file).absolute())
         self._texts: dict[str, str] = {}  # exercise → the answer's text, as last checked
+        self._verdicts: dict[str, str] = {}  # exercise → what was found of that
 
     def begin(self) -> None:
         """Put the styles on the page, say how far this lesson is, and warm up the checks meanwhile."""
@@ -72,6 +74,7 @@ class Lesson:
         self._texts[name] = text
         finding = checker().check_text(exercise, text)
         self.kept.checked(name, finding)
+        self._verdicts[name] = finding.verdict
         told = page.verdict(self.words, self.words.said(exercise, finding), finding)
         told += page.code(finding.traceback) if debug and finding.traceback else ""
         show(told, [] if finding.verdict == "ok" else Help(self.words, self.kept, name).controls)
@@ -142,6 +145,20 @@ class Lesson:
         """Show a prediction beside what was measured, and keep both."""
         kept = self.kept.measured(name, measured)
         show(questions.comparison(self.words, catalog.question(name), kept))
+
+    def carry_on(self, name: str, given: Any) -> Any:
+        """Return the answer where it has passed its check, else the solution, and say so: nobody stays behind."""
+        exercise = catalog.exercise(name)
+        if self._verdicts.get(name) == "ok":
+            return given
+        show(page.paragraph(self.words.word("carried_on", id=name)))
+        space: dict[str, Any] = {}
+        exec(exercise.solution, space)
+        return space[exercise.answer]
+
+    def reproduce(self, name: str, value: float) -> None:
+        """Show a paper's row beside what was measured here, and whether its claim holds."""
+        show(papers.card(self.words, catalog.paper(name), value))
 
     def progress(self) -> None:
         """Show how far this lesson is."""

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -58,9 +59,15 @@ class Checker:
         return self.check_text(exercise, answer.text_of(exercise, given))
 
     def check_text(self, exercise: Exercise, text: str) -> Finding:
-        """Return what is found of an answer's text."""
-        if answer.is_untouched(exercise, text):
+        """Return what is found of an answer's text; a seeded bug that nobody touched is shown failing."""
+        is_untouched = answer.is_untouched(exercise, text)
+        if is_untouched and not exercise.is_bug:
             return Finding("not_attempted")
+        found = self._judged(exercise, text)
+        return replace(found, verdict="not_attempted", misconception="") if is_untouched else found
+
+    def _judged(self, exercise: Exercise, text: str) -> Finding:
+        """Have the warm process judge a text."""
         with self._lock:
             self.warm()
             process = self._process

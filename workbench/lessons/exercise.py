@@ -81,12 +81,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Paper:
-    """A reproduction card: what a paper says, what this lesson measures, and how far apart they may lie."""
+    """A reproduction card: what a paper says, what this lesson measures, and how far apart they may lie.
+
+    The paper's row, and what differs here (data, model, scale), stand in the texts.
+    """
 
     id: str  # "02.r1"
-    source: str  # of the target row: paper, table, row
-    target: str  # the row in words and numbers
-    differs: str  # data, model, scale: why ours is not theirs
+    source: str  # paper, table, row
     low: float  # our figure is inside [low, high], or the claim isn't reproduced
     high: float
     unit: str
