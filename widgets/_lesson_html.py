@@ -41,7 +41,7 @@ def code(text: str) -> str:
 
 def question(head: str, facts: Sequence[str], ask: str) -> str:
     """Return what is asked, under its head, with facts such as minutes beside it."""
-    told = "".join(f'<span class="wb-lesson-fact">{html.escape(each)}</span>' for each in facts)
+    told = " ".join(f'<span class="wb-lesson-fact">{html.escape(each)}</span>' for each in facts)
     return f'<section class="wb-ask"><h4>{marked(head)} {told}</h4>{paragraph(ask)}</section>'
 
 

@@ -59,7 +59,7 @@ def comparison(words: Words, question: Question, kept: dict[str, Any]) -> str:
     factor = _factor(kept["value"], measured)
     near = factor <= GOOD_FACTOR
     sentence = words.word("spot_on") if near else words.word("not_so")
-    told = "" if math.isinf(factor) else words.word("off_by", ratio=f"{factor:.3g}")
+    told = "" if near or math.isinf(factor) else words.word("off_by", ratio=f"{factor:.3g}")
     return f"{page.bars(rows)}{page.paragraph(f'**{sentence}** {told}'.strip())}"
 
 

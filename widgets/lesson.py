@@ -168,7 +168,7 @@ class Lesson:
 def _progress_html(words: Words, kept: dict[str, Any]) -> str:
     lesson, own = words.lesson, words.own
     solved = [each for each in lesson.exercises if kept.get(each.id, {}).get("verdict") == "ok"]
-    dots = "".join(
+    dots = " ".join(
         f'<span class="wb-dot wb-{kept.get(each.id, {}).get("verdict", "not_attempted")}" title="{each.id}">{each.id}</span>'
         for each in lesson.exercises
     )

@@ -9,7 +9,7 @@ import time
 import traceback
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from workbench.lessons.exercise import Exercise, Finding
@@ -20,11 +20,11 @@ MOST_SHOWN = 60  # characters of a value in a picture
 
 @dataclass(frozen=True)
 class Raised:
-    """What a call raised instead of returning."""
+    """What a call raised instead of returning; the same as another when its kind is."""
 
     kind: str
-    message: str
-    line: int  # of the answer's own text; 0 = not known
+    message: str = field(compare=False)
+    line: int = field(compare=False)  # of the answer's own text; 0 = not known
 
     def __repr__(self) -> str:
         return f"{self.kind}: {self.message}"
