@@ -22,7 +22,7 @@ from widgets._lesson_help import Help, hints_html, solution_html
 from widgets._lesson_page import show, show_style
 from workbench.errors import InvalidInput
 from workbench.lessons import answer as answers
-from workbench.lessons import catalog
+from workbench.lessons import catalog, rehearsal
 from workbench.lessons.checker import Checker
 from workbench.lessons.progress import Progress
 from workbench.lessons.words import Words
@@ -53,6 +53,8 @@ class Lesson:
         checker().warm()
         show_style()
         self.progress()
+        if measured := rehearsal.known().get(self.lesson.number):
+            show(page.paragraph(self.words.word("runs_in", seconds=round(measured.seconds))))
 
     def ask(self, name: str) -> None:
         """Show what an exercise asks for."""
