@@ -17,16 +17,6 @@ from workbench.lessons.words import Words
 GOOD_FACTOR = 1.25  # a number this near is a prediction that holds
 
 
-def in_words(words: Words, question: Question, value: Any) -> str:
-    """Return an answer as people read it."""
-    if question.kind == "number":
-        return f"{value:,.4g} {question.unit}".strip()
-    if question.kind == "choice":
-        return words.choice(question, value)
-    named = words.question(question.id)["fields"]
-    return "; ".join(f"{named[field]}: {words.choice(question, key)}" for field, key in value.items())
-
-
 def problems(question: Question, value: Any) -> list[str]:
     """Return what is wrong with an answer that was given in code."""
     if question.kind == "number":
@@ -52,10 +42,10 @@ def comparison(words: Words, question: Question, kept: dict[str, Any]) -> str:
     measured = kept["measured"]
     if question.kind == "choice":
         return _choices_compared(words, question, kept)
-    rows = [(words.word("measured"), abs(measured), in_words(words, question, measured))]
+    rows = [(words.word("measured"), abs(measured), words.answer(question, measured))]
     if "value" not in kept:
         return page.bars(rows) + page.paragraph(words.word("nothing_predicted"))
-    rows.insert(0, (words.word("predicted"), abs(kept["value"]), in_words(words, question, kept["value"])))
+    rows.insert(0, (words.word("predicted"), abs(kept["value"]), words.answer(question, kept["value"])))
     factor = _factor(kept["value"], measured)
     near = factor <= GOOD_FACTOR
     sentence = words.word("spot_on") if near else words.word("not_so")
@@ -134,5 +124,5 @@ class Asked:
     def _show(self, value: Any) -> None:
         for control in (*self.fields.values(), self.lock):
             _words.show(control, False)
-        told = f"**{self.words.word('locked')}:** {in_words(self.words, self.question, value)}"
+        told = f"**{self.words.word('locked')}:** {self.words.answer(self.question, value)}"
         _words.say(self.told, page.paragraph(told))

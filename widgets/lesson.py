@@ -140,7 +140,7 @@ class Lesson:
         except InvalidInput as error:
             show(page.paragraph(ask) + _words.problem(str(error)))
             return
-        told = f"**{self.words.word('locked')}:** {questions.in_words(self.words, question, value)}"
+        told = f"**{self.words.word('locked')}:** {self.words.answer(question, value)}"
         show(page.paragraph(ask) + page.paragraph(told))
 
     def observe(self, name: str, measured: Any) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workbench.errors import InvalidInput
-from workbench.lessons import catalog, rehearsal, texts
+from workbench.lessons import catalog, rehearsal
 from workbench.lessons.exercise import Lesson
+from workbench.lessons.words import nearest
 
 # Which lessons go first when time is short, by the way of the room. What isn't named follows in the order of its number.
 TRACKS = {
@@ -90,7 +91,7 @@ def _item(lesson: Lesson, begins: int, minutes: int, language: str) -> Item:
     measured = rehearsal.known().get(lesson.number)
     bonus = tuple(each.id for each in lesson.exercises if each.is_bonus)
     return Item(
-        begins, minutes, lesson.number, texts.of(lesson.name, language)["title"],
+        begins, minutes, lesson.number, nearest(lesson, language).own["title"],
         measured.seconds if measured else lesson.run_seconds, measured is not None,
         bonus or (lesson.exercises[-1].id,),
     )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from workbench.lessons import catalog
 from workbench.lessons.classroom import Cell, Class, Predicted, Row
-from workbench.lessons.words import Words
+from workbench.lessons.words import nearest
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -58,7 +58,7 @@ def _cell(cell: Cell | None) -> str:
 def _mistakes(rows: Iterable[Row], language: str) -> str:
     lines = []
     for row in rows:
-        words = Words(catalog.lesson(row.id.partition(".")[0]), language)
+        words = nearest(catalog.lesson(row.id.partition(".")[0]), language)
         for name, people in row.misconceptions[:3]:
             known = words.exercise(row.id)["misconceptions"].get(name) or words.shared["misconceptions"].get(name)
             said = known["cause"] if known else name
@@ -74,17 +74,13 @@ def _predictions(predicted: Iterable[Predicted], language: str) -> str:
 
 
 def _prediction(each: Predicted, language: str) -> str:
-    words = Words(catalog.lesson(each.id.partition(".")[0]), language)
+    words, question = nearest(catalog.lesson(each.id.partition(".")[0]), language), catalog.question(each.id)
     most = max(count for _, count in each.values)
     bars = "".join(
-        f'<tr><td>{html.escape(_value(value))}</td><td><i style="width:{round(160 * count / most)}px"></i>{count}</td></tr>'
+        f'<tr><td>{html.escape(words.answer(question, value))}</td><td><i style="width:{round(160 * count / most)}px"></i>{count}</td></tr>'
         for value, count in each.values
     )
     ask = html.escape(words.question(each.id)["ask"])
     numbers = [f"{value:.3g}" if isinstance(value, int | float) else str(value) for value in each.measured]
     measured = f"<p>measured: {', '.join(numbers)}</p>" if numbers else ""
     return f"<h3>{each.id}</h3><p>{ask}</p><table>{bars}</table>{measured}"
-
-
-def _value(value: object) -> str:
-    return ", ".join(f"{key}: {each}" for key, each in value.items()) if isinstance(value, dict) else str(value)

@@ -123,5 +123,10 @@ def _cell(kept: Mapping[str, Any]) -> Cell:
 def _predicted(name: str, records: Sequence[Mapping[str, Any]]) -> Predicted:
     kept = [record["questions"][name] for record in records if name in record["questions"]]
     counted = Counter(json.dumps(each["value"], sort_keys=True) for each in kept)
-    values = sorted(((json.loads(text), count) for text, count in counted.items()), key=lambda each: str(each[0]))
+    values = sorted(((json.loads(text), count) for text, count in counted.items()), key=lambda each: _rank(each[0]))
     return Predicted(name, tuple(values), tuple(each["measured"] for each in kept if "measured" in each))
+
+
+def _rank(value: Any) -> tuple[float, str]:
+    """Order numbers by size, and everything else by its text."""
+    return (float(value), "") if isinstance(value, int | float) else (0.0, str(value))

@@ -22,6 +22,11 @@ class Said:
     next_step: str = ""
 
 
+def nearest(lesson: Lesson, language: str) -> Words:
+    """Return a lesson's words in a language, in English where it isn't translated: for pages over several lessons."""
+    return Words(lesson, language if language in texts.languages_of(lesson.name) else "en")
+
+
 @dataclass(frozen=True)
 class Words:
     """The texts of one lesson in one language; raises InvalidInput where there is no translation."""
@@ -60,6 +65,15 @@ class Words:
     def choice(self, question: Question, key: str) -> str:
         """Return a choice of a question or decision in words."""
         return str(self.question(question.id)["choices"][key])
+
+    def answer(self, question: Question, value: Any) -> str:
+        """Return an answer to a question as people read it."""
+        if question.kind == "number":
+            return f"{value:,.4g} {question.unit}".strip()
+        if question.kind == "choice":
+            return self.choice(question, value)
+        named = self.question(question.id)["fields"]
+        return "; ".join(f"{named[field]}: {self.choice(question, key)}" for field, key in value.items())
 
     def said(self, exercise: Exercise, finding: Finding) -> Said:
         """Return what is said of a finding."""
