@@ -8,6 +8,7 @@ import random
 import time
 import traceback
 import types
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -56,7 +57,8 @@ def _tried(exercise: Exercise, text: str) -> Tried:
     """Run a text, then its answer on every case; a case that raises has `Raised` as output."""
     space: dict[str, Any] = {"__name__": "answer"}
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they would appear in whichever terminal the kernel has
         exec(compile(text, "<answer>", "exec"), space)
         answer = space[exercise.answer]
         if exercise.check or not isinstance(answer, types.FunctionType):
