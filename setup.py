@@ -7,13 +7,14 @@ from setuptools.command.build_py import build_py
 
 
 class WithNotebooks(build_py):
-    """Copies `notebooks/**/*.ipynb` to `workbench/notebooks/`; an editable install reads them where they are."""
+    """Copies the notebooks, and the lessons' sources, to `workbench/notebooks/`; an editable install reads them in place."""
 
     def run(self) -> None:
         super().run()
         if self.editable_mode:
             return
-        for notebook in sorted(Path("notebooks").rglob("*.ipynb")):
+        found = [path for ending in ("ipynb", "py") for path in sorted(Path("notebooks").rglob(f"*.{ending}"))]
+        for notebook in found:
             if ".ipynb_checkpoints" not in notebook.parts:
                 target = Path(self.build_lib, "workbench", notebook)
                 self.mkpath(str(target.parent))

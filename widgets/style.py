@@ -19,3 +19,9 @@ def style() -> ipywidgets.HTML:
 def _sheet() -> str:
     folder = Path(__file__).parent / "static"
     return "\n".join((folder / name).read_text(encoding="utf-8") for name in SHEETS)
+
+
+def lesson_style() -> str:
+    """Return the style sheet of lessons, with what their panels share with the others."""
+    folder = Path(__file__).parent / "static"
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in ("workbench.css", "lesson.css"))

@@ -15,8 +15,10 @@ import typer
 from workbench.cli import (
     _batch_results,
     _diagnose,
+    _instructor,
     _jupyter,
     _layers,
+    _lesson,
     _lifecycle,
     _load,
     _package,
@@ -203,6 +205,8 @@ app.add_typer(_batch_results.batch, name="batch")
 app.add_typer(_protect.protect, name="protect")
 app.add_typer(_serve.repository, name="repository")
 app.add_typer(_serve.apikeys, name="apikeys")
+app.add_typer(_lesson.lesson, name="lesson")
+app.add_typer(_instructor.instructor, name="instructor")
 app.command("serve")(_serve.serve)
 app.command("tag", context_settings={"ignore_unknown_options": True})(_lifecycle.tag)  # -NAME is no option
 for _change in (_lifecycle.note, _lifecycle.pin, _lifecycle.unpin, _lifecycle.delete, _lifecycle.gc, _lifecycle.export):

@@ -1,0 +1,86 @@
+"""The page of a class: a heat map of exercises and people, the commonest mistakes with the sentence to say, predictions."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+from workbench.lessons import catalog
+from workbench.lessons.classroom import Cell, Class, Predicted, Row
+from workbench.lessons.words import nearest
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 24px auto; max-width: 1100px; padding: 0 16px; }
+table { border-collapse: collapse; margin: 8px 0 20px; } th, td { padding: 4px 8px; text-align: left; vertical-align: top; }
+thead th { font-weight: 600; border-bottom: 1px solid #8888; } tbody th { font-weight: 600; white-space: nowrap; }
+td.cell { border: 1px solid #8884; min-width: 74px; font-size: 13px; }
+td.ok { background: color-mix(in srgb, #009e73 30%, transparent); } td.try_again { background: color-mix(in srgb, #d55e00 30%, transparent); }
+.scroll { overflow-x: auto; } small { opacity: 0.75; } i { display: inline-block; height: 11px; background: #0072b2; margin-right: 8px; }
+"""
+SIGNS = {"ok": "✓", "try_again": "↻", "not_attempted": "…"}
+
+
+def page(found: Class, language: str = "en") -> str:
+    """Return one offline page without scripts."""
+    pieces = [f"<h1>The class: {len(found.people)} people</h1>", _heat_map(found), _mistakes(found.rows, language)]
+    pieces.append(_predictions(found.predictions, language))
+    if found.refused:
+        told = "".join(f"<li>{html.escape(name)}: {html.escape(why)}</li>" for name, why in found.refused)
+        pieces.append(f"<h2>Files that could not be read</h2><ul>{told}</ul>")
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>The class</title><style>{STYLE}</style>'
+    return f'<!doctype html><html lang="{language}"><head>{head}</head><body>{"".join(pieces)}</body></html>'
+
+
+def _heat_map(found: Class) -> str:
+    heads = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in found.people)
+    rows = "".join(
+        f'<tr><th scope="row">{row.id}</th><td>{row.share_solved:.0%}</td>'
+        f"<td>{'–' if row.median_minutes is None else f'{row.median_minutes:.0f} min'}</td>"
+        f"{''.join(map(_cell, row.cells))}</tr>"
+        for row in found.rows
+    )
+    return (
+        "<h2>Exercises</h2><p>✓ solved, ↻ tried, … opened; tries · hints · minutes until solved.</p>"
+        f'<div class="scroll"><table><thead><tr><th>exercise</th><th>solved</th><th>median</th>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return '<td class="cell"></td>'
+    facts = [f"{cell.tries} tr", f"{cell.hints} h", *([f"{cell.minutes:g} min"] if cell.minutes is not None else [])]
+    seen = " · solution seen" if cell.saw_solution else ""
+    return f'<td class="cell {cell.verdict}">{SIGNS[cell.verdict]} <small>{" · ".join(facts)}{seen}</small></td>'
+
+
+def _mistakes(rows: Iterable[Row], language: str) -> str:
+    lines = []
+    for row in rows:
+        words = nearest(catalog.lesson(row.id.partition(".")[0]), language)
+        for name, people in row.misconceptions[:3]:
+            known = words.exercise(row.id)["misconceptions"].get(name) or words.shared["misconceptions"].get(name)
+            said = known["cause"] if known else name
+            lines.append(f"<tr><th>{row.id}</th><td>{people}</td><td>{html.escape(said)}</td></tr>")
+    if not lines:
+        return ""
+    return f"<h2>What to say</h2><table><thead><tr><th>exercise</th><th>people</th><th>the mistake</th></tr></thead>{''.join(lines)}</table>"
+
+
+def _predictions(predicted: Iterable[Predicted], language: str) -> str:
+    pieces = [_prediction(each, language) for each in predicted]
+    return f"<h2>Predictions and decisions</h2>{''.join(pieces)}" if pieces else ""
+
+
+def _prediction(each: Predicted, language: str) -> str:
+    words, question = nearest(catalog.lesson(each.id.partition(".")[0]), language), catalog.question(each.id)
+    most = max(count for _, count in each.values)
+    bars = "".join(
+        f'<tr><td>{html.escape(words.answer(question, value))}</td><td><i style="width:{round(160 * count / most)}px"></i>{count}</td></tr>'
+        for value, count in each.values
+    )
+    ask = html.escape(words.question(each.id)["ask"])
+    numbers = [f"{value:.3g}" if isinstance(value, int | float) else str(value) for value in each.measured]
+    measured = f"<p>measured: {', '.join(numbers)}</p>" if numbers else ""
+    return f"<h3>{each.id}</h3><p>{ask}</p><table>{bars}</table>{measured}"
