@@ -5,9 +5,7 @@ Everything a command needs is imported inside it, so that `workbench parts` answ
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
