@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "grids": GROUND | {"_compiled_grids"},
     "_compiled_grids": set(),
     "_numbers": GROUND | GRIDS,
-    "streamed": {"_numbers"},
+    "streamed": GROUND | {"_numbers"},
     "zoo": FAMILY | COUNTED | HEADERS,
     "data": FAMILY,
     "formats": FAMILY | GRIDS | {"_torchlib"},
@@ -77,7 +77,7 @@ MAY_IMPORT |= {
     | {"_lock", "_made", "_where", "store", "recorder", "machine", "launch", "compare", "charts", "report", "wording"},
     "lab": GROUND,
     "protect": GROUND | MARKED | {"part", "catalog", "artifact", "store", "_lock"},
-    "shrink": GROUND | HEADERS | {"part", "catalog", "_lock", "streamed", "_numbers"},
+    "shrink": GROUND | HEADERS | STREAMED | {"part", "catalog", "train", "_lock"},
     "package": GROUND | {"artifact", "job", "marks", "measure", "protect", "store", "wording"},
     "serve": GROUND | {"part", "artifact", "store", "protect", "_lock"},
     "load": GROUND | {"store"},  # speaks the protocol alone: knows no server and no artifact

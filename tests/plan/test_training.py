@@ -131,7 +131,9 @@ def test_the_parts_of_memory_are_those_counted_by_hand() -> None:
     half = (16 * model.block_params + model.embedding_params) / 2
     assert first["gathered"] == 2 * half and first["parameters"] == 4 * half / 2 and first["scores"] == 0
     assert last["scores"] == 1000 * 128256 / 2 * 14
-    alone = training.memory_of(model, replace(wanted, precision="float32", optimizer="sgd"), Layout(1, 1, 1, 1, False), 0)
+    alone = training.memory_of(
+        model, replace(wanted, precision="float32", optimizer="sgd"), Layout(1, 1, 1, 1, False), 0
+    )
     assert alone["gathered"] == 0 and alone["optimizer"] == 4 * model.num_params
 
 
@@ -152,4 +154,6 @@ def test_the_seconds_of_a_step_are_those_counted_by_hand() -> None:
     uneven = training.plan(model, H100, 5, Wanted(10, 4096))
     staged = next(each for each in uneven if each.layout == Layout(1, 1, 1, 5, False))
     alone = 3 * model.forward_flops(4096) * 10 * 4096 / (5 * H100.flops["bfloat16"] * 0.5)
-    assert staged.seconds["compute"] == pytest.approx(alone * 35 / 32), "the fullest of five stages has seven of 32 blocks"
+    assert staged.seconds["compute"] == pytest.approx(alone * 35 / 32), (
+        "the fullest of five stages has seven of 32 blocks"
+    )
