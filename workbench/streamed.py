@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from workbench import _numbers
+from workbench.nouns import Grid
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Streamed:
 
     skip: Sequence[str] = ()
     stores = False  # decides how numbers are stored: `pieces` and `keep`; else `change`
+    calibrated = False  # needs what reaches the layers: the step runs on one block of the model after the other
     whole = False  # norms, biases and embeddings are stored so too
     quantization: Mapping[str, Any] | None = (
         None  # `weights`, `input_activations`, `format` of compressed-tensors; None = floats
@@ -85,4 +87,8 @@ class Streamed:
         raise NotImplementedError
 
     def keep(self, shape: tuple[int, ...], dtype: str) -> Stores:
+        raise NotImplementedError
+
+    def keep_grid(self, grid: Grid, dtype: str) -> Sequence[np.ndarray]:
+        """Return all pieces of a matrix whose integers a step has found already."""
         raise NotImplementedError

@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "grids": GROUND | {"_compiled_grids"},
     "_compiled_grids": set(),
     "_numbers": GROUND | GRIDS,
-    "streamed": {"_numbers"},
+    "streamed": GROUND | {"_numbers"},
     "zoo": FAMILY | COUNTED | HEADERS,
     "data": FAMILY,
     "formats": FAMILY | GRIDS | {"_torchlib"},
@@ -93,7 +93,7 @@ MAY_IMPORT |= {
     | {"_lock", "_made", "_where", "store", "recorder", "machine", "launch", "compare", "charts", "report", "wording"},
     "lab": GROUND,
     "protect": GROUND | MARKED | {"part", "catalog", "artifact", "store", "_lock"},
-    "shrink": GROUND | HEADERS | {"part", "catalog", "_lock", "streamed", "_numbers"},
+    "shrink": GROUND | HEADERS | STREAMED | {"part", "catalog", "train", "_lock"},
     "package": GROUND | {"open_inference", "artifact", "job", "marks", "measure", "protect", "store", "wording"},
     "serve": GROUND | {"open_inference", "part", "artifact", "store", "protect", "_lock"},
     "load": GROUND | {"open_inference", "store"},  # speaks the protocol alone: knows no server and no artifact

@@ -86,3 +86,23 @@ def test_the_cheapest_comes_first_and_a_budget_needs_prices() -> None:
 def test_a_context_past_the_models_is_refused() -> None:
     with pytest.raises(InvalidInput, match="past that of llama-3-8b"):
         serving.plan(known()["llama-3-8b"], H100, 1, context=9000, prompt=1)
+
+
+def test_prompts_and_throughput_are_those_counted_by_hand() -> None:
+    model = known()["llama-3-8b"]
+    found = way("llama-3-8b", 8, "bfloat16", 2, batch=16)
+    peak = H100.flops["bfloat16"] * serving.EFFICIENCY
+    assert found.prompt_seconds == pytest.approx(512 * model.forward_flops(512) / 2 / peak + 2 * 32 * 10e-6)
+    assert found.groups == 4 and found.tokens_per_second == pytest.approx(16 * 4 / found.seconds_per_token)
+    assert found.cache_bytes == model.kv_bytes() * 4096 / 2
+    many = way("llama-3-8b", 1, "bfloat16", 1, batch=100_000)
+    assert many.seconds_per_token == pytest.approx(max(
+        100_000 * 2 * model.active_params / peak,
+        ((model.num_params - model.embedding_params) * 2 + 100_000 * many.cache_bytes) / (H100.memory_bandwidth * 0.7),
+    ), rel=0.01)  # fmt: skip
+
+
+def test_four_bits_are_counted_with_their_scales_and_the_embedding_stays() -> None:
+    model = known()["llama-3-8b"]
+    found = way("llama-3-8b", 1, "int4", 1)
+    assert found.weight_bytes == (model.num_params - model.embedding_params) * 4.5 / 8 + 2 * model.embedding_params

@@ -99,3 +99,61 @@ def test_what_can_not_be_planned_is_refused_with_the_reason() -> None:
         devices.find("h10")
     with pytest.raises(InvalidInput, match="qubits"):
         devices.find("quantum")
+
+
+def test_each_axis_sends_what_a_ring_does() -> None:
+    """All-reduce: twice (n − 1) / n of the bytes; gather and scatter: once. 4 reductions a block, 6 when recomputing."""
+    model = known()["llama-3-8b"]
+    sent = training.bytes_sent(model, Wanted(16, 4096), Layout(4, 2, 1, 1, False))
+    whole = model.layers * model.block_params + model.head_params
+    assert sent["replicate"] == whole / 2 * 4 * 2 * 3 / 4
+    assert sent["shard"] == whole * (2 * 2 * 2 + 4) / 2, "two micro-batches a rank, each gathered twice"
+    staged = training.bytes_sent(model, Wanted(16, 4096), Layout(1, 2, 4, 2, False))
+    again = training.bytes_sent(model, Wanted(16, 4096), Layout(1, 2, 4, 2, True))
+    tokens = 8 * 4096
+    assert staged["tensor"] == tokens * 16 * 4096 * 2 * 4 * 2 * 3 / 4 == again["tensor"] * 4 / 6
+    assert staged["pipeline"] == 2 * tokens * 4096 * 2 / 4
+    half = (16 * model.block_params + model.head_params) / 4
+    assert staged["shard"] == half * (2 + 4) / 2, "a pipeline gathers once a step"
+
+
+def test_the_parts_of_memory_are_those_counted_by_hand() -> None:
+    model, wanted = known()["llama-3-8b"], Wanted(8, 1000)
+    sharded = training.memory_of(model, wanted, Layout(1, 8, 1, 1, False), 0)
+    outside = model.embedding_params + model.head_params
+    assert sharded["gathered"] == 2 * (2 * model.block_params + outside)
+    assert sharded["scores"] == 1000 * 128256 * (2 + 12)
+    whole, inputs = model.block_activations()
+    assert sharded["activations"] == 1000 * 2 * 32 * whole
+    again = training.memory_of(model, wanted, Layout(1, 8, 1, 1, True), 0)
+    assert again["activations"] == 1000 * 2 * (32 * inputs + whole)
+    first, last = (training.memory_of(model, wanted, Layout(1, 2, 2, 2, False), stage) for stage in (0, 1))
+    half = (16 * model.block_params + model.embedding_params) / 2
+    assert first["gathered"] == 2 * half and first["parameters"] == 4 * half / 2 and first["scores"] == 0
+    assert last["scores"] == 1000 * 128256 / 2 * 14
+    alone = training.memory_of(
+        model, replace(wanted, precision="float32", optimizer="sgd"), Layout(1, 1, 1, 1, False), 0
+    )
+    assert alone["gathered"] == 0 and alone["optimizer"] == 4 * model.num_params
+
+
+def test_the_seconds_of_a_step_are_those_counted_by_hand() -> None:
+    model, wanted = known()["llama-3-8b"], Wanted(64, 4096)
+    found = {each.layout: each for each in training.plan(model, H100, 16, wanted)}
+    plain, again = found[Layout(1, 16, 1, 1, False)], found[Layout(1, 16, 1, 1, True)]
+    flops = model.forward_flops(4096) * 64 * 4096
+    assert plain.seconds["compute"] == pytest.approx(3 * flops / (16 * H100.flops["bfloat16"] * 0.5))
+    assert again.seconds["compute"] == pytest.approx(plain.seconds["compute"] * 4 / 3)
+    slow = plain.sent["shard"] / (H100.network_bandwidth * 0.8)  # sixteen ranks are past a node
+    assert plain.seconds["data"] == pytest.approx(max(0.0, slow - 0.8 * plain.seconds["compute"]))
+    split = found[Layout(1, 2, 8, 1, False)]
+    assert split.seconds["tensor"] == pytest.approx(split.sent["tensor"] / (H100.link_bandwidth * 0.8))
+    assert plain.tokens_per_second == pytest.approx(64 * 4096 / plain.step_seconds)
+    assert plain.share_of_peak == pytest.approx(3 * flops / (16 * H100.flops["bfloat16"] * plain.step_seconds))
+    assert plain.joules == pytest.approx(16 * H100.watts * plain.step_seconds)
+    uneven = training.plan(model, H100, 5, Wanted(10, 4096))
+    staged = next(each for each in uneven if each.layout == Layout(1, 1, 1, 5, False))
+    alone = 3 * model.forward_flops(4096) * 10 * 4096 / (5 * H100.flops["bfloat16"] * 0.5)
+    assert staged.seconds["compute"] == pytest.approx(alone * 35 / 32), (
+        "the fullest of five stages has seven of 32 blocks"
+    )

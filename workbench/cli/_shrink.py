@@ -12,7 +12,7 @@ from workbench.cli._options import Json
 from workbench.cli._progress import Bar
 
 if TYPE_CHECKING:
-    from workbench.shrink.shrink import Progress
+    from workbench.shrink._under_way import Progress
 
 WORST = 5  # layers that are printed
 
@@ -22,25 +22,41 @@ def shrink(
     destination: Annotated[Path, typer.Argument(help="A new folder, or one that this command began")],
     step: Annotated[list[str], typer.Option(help="As in 'weight_only bits=4 group_size=128'; repeat in order")],
     shard: Annotated[float, typer.Option(min=0.001, help="GB of the source that go into one file: what a kill can cost")] = 2.0,
+    calibration: Annotated[Path | None, typer.Option(help="A text file, for steps that look at activations")] = None,
+    texts: Annotated[int, typer.Option(min=1, help="How many pieces of it")] = 128,
+    length: Annotated[int, typer.Option(min=2, help="Tokens of a piece")] = 512,
+    perplexity: Annotated[Path | None, typer.Option(help="A text file on which source and result are compared, block by block")] = None,
     json: Json = False,
 ) -> None:  # fmt: skip
     """Compress a checkpoint that needn't fit in memory: tensor by tensor, file by file. The same command goes on after a kill.
 
-    Steps: weight_only (method=rtn), int8_dynamic, bfloat16; before them magnitude_prune (scope=layer), n_m_prune. Integers are
-    written as compressed-tensors does, so transformers and vLLM open the folder. Embeddings, the output layer and routers stay.
+    Tensor by tensor: weight_only (method=rtn), int8_dynamic, bfloat16; before them magnitude_prune (scope=layer), n_m_prune. Block by
+    block, with --calibration: weight_only (method=gptq or awq); before it smooth_quant, wanda, sparse_gpt. Integers are written as compressed-tensors does, so transformers and vLLM open the folder. Embeddings, the output layer and routers stay.
 
     \b
     --json: the folder's shrink.json: {"schema", "job": {"fingerprint", "steps", "shard_bytes"}, "bytes_before", "bytes",
       "finished", "shards": {FILE: {"bytes", "sha256", "layers": [{"name", "bytes_before", "bytes", "relative_error",
-      "zeros", "why_not": [reasons]}]}}}
+      "zeros", "why_not": [reasons]}, or {"name": BLOCK, "output_error"}]}}}, and with --perplexity {"perplexity": {"source", "result"}}
     """
     from workbench.cli._text import say_json
     from workbench.part_text import part_record
+    from workbench.shrink.shrink import Calibration
     from workbench.shrink.shrink import shrink as carry_out
 
     steps = [part_record("compress", text, where=f"step {index}") for index, text in enumerate(step)]
+    calibrate = Calibration(calibration, length, texts) if calibration else None
     with _ShrinkProgress() as progress:
-        record = carry_out(source, destination, steps, shard_bytes=int(shard * 1e9), on_progress=progress)
+        record = carry_out(
+            source, destination, steps, shard_bytes=int(shard * 1e9), calibration=calibrate, on_progress=progress
+        )
+    if perplexity:
+        from workbench.shrink.perplexity import perplexity as measured
+
+        folders = {"source": source, "result": destination}
+        record = {
+            **record,
+            "perplexity": {name: measured(each, perplexity, length=length) for name, each in folders.items()},
+        }
     if json:
         say_json(record)
     else:

@@ -155,8 +155,9 @@ def passed(model: nn.Module, examples: Examples, hooks: Sequence[Any]) -> None:
     device = next(model.parameters()).device
     try:
         with torch.no_grad():
-            for start in range(0, len(examples), BATCH):
-                part = examples.take(slice(start, start + BATCH)).inputs.items()
+            at_once = max(1, min(BATCH, LARGEST_PIECE // next(iter(examples.inputs.values()))[0].size))
+            for start in range(0, len(examples), at_once):
+                part = examples.take(slice(start, start + at_once)).inputs.items()
                 model.eval()(**{key: torch.from_numpy(np.ascontiguousarray(array)).to(device) for key, array in part})
     finally:
         for hook in hooks:

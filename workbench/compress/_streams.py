@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from workbench import _numbers, grids
+from workbench.nouns import Grid
 from workbench.streamed import Blocks, Dense, Piece, Stores, Streamed
 
 HALF = 1 << 16
@@ -109,6 +110,7 @@ class Integers(Streamed):
     search: bool = False
     dynamic_inputs: bool = False  # inputs are rounded to 8 bits too, token by token, while running
     skip: Sequence[str] = ()
+    calibrated: bool = False
 
     stores = True
 
@@ -137,6 +139,11 @@ class Integers(Streamed):
 
     def keep(self, shape: tuple[int, ...], dtype: str) -> Stores:
         return _Rounding(self, shape, dtype)
+
+    def keep_grid(self, grid: Grid, dtype: str) -> Sequence[np.ndarray]:
+        rounding = _Rounding(self, grid.integers.shape, dtype)
+        rounding.scales, rounding.zeros = [grid.scales], [grid.zeros]
+        return grids.to_words(grid.integers, self.bits), *rounding.rest()
 
 
 class _Rounding(Stores):
@@ -169,6 +176,14 @@ class _Rounding(Stores):
 
 def _num_words(count: int, bits: int) -> int:
     return -(-count * bits // 32)
+
+
+@dataclass(frozen=True)
+class Calibrated(Streamed):
+    """Changes values in a way that only the step itself knows, on a block of the model."""
+
+    skip: Sequence[str] = ()
+    calibrated: bool = True
 
 
 @dataclass(frozen=True)

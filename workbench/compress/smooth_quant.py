@@ -13,6 +13,8 @@ from workbench.part import Context, Step
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from workbench.streamed import Streamed
+
 
 class SmoothQuant(Step):
     """Input j of the layers is divided by s_j = max |X_j|^α / max |W_j|^(1 − α), and their weights multiplied by it.
@@ -60,6 +62,11 @@ class SmoothQuant(Step):
             )
         ctx.say(f"smoothed the inputs of {moved} layers, folded into {len(places)} places before them")
         return model
+
+    def stream(self) -> Streamed | str:
+        from workbench.compress import _streams
+
+        return _streams.Calibrated(self.skip)
 
     def describe(self) -> str:
         return f"smooth {self.alpha:g}"

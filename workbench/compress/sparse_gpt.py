@@ -13,6 +13,8 @@ from workbench.part import Context, Step
 if TYPE_CHECKING:
     from torch import nn
 
+    from workbench.streamed import Streamed
+
 
 class SparseGpt(Step):
     """Each layer's ‖W X − Ŵ X‖² on calibration inputs X is kept small: columns go in order, later ones make up for them.
@@ -68,6 +70,11 @@ class SparseGpt(Step):
             )
         ctx.say(f"{num_changed} weights set to zero, the others corrected")
         return model
+
+    def stream(self) -> Streamed | str:
+        from workbench.compress import _streams
+
+        return _streams.Calibrated(self.skip)
 
     def describe(self) -> str:
         return f"SparseGPT {self.sparsity:.0%}" if self.pattern == "unstructured" else f"SparseGPT {self.pattern}"

@@ -13,6 +13,8 @@ from workbench.part import Context, Step
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from workbench.streamed import Streamed
+
 
 class Wanda(Step):
     """Score |W_ij| · ‖X_j‖₂, X the inputs on calibration examples; ranked within each output's row, or its N:M groups.
@@ -63,6 +65,11 @@ class Wanda(Step):
             raise WorkbenchError("wanda set no further weight to zero", next_move="raise sparsity or drop the step")
         ctx.say(f"{num_changed} weights set to zero")
         return model
+
+    def stream(self) -> Streamed | str:
+        from workbench.compress import _streams
+
+        return _streams.Calibrated(self.skip)
 
     def describe(self) -> str:
         return f"wanda {self.sparsity:.0%}" if self.pattern == "unstructured" else f"wanda {self.pattern}"

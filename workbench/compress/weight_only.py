@@ -87,11 +87,12 @@ class WeightOnly(Step):
     def stream(self) -> Streamed | str:
         from workbench.compress import _streams
 
-        if self.method != "rtn":
-            return f"method={self.method} can't round a checkpoint tensor by tensor"
+        if self.method == "hqq":
+            return "method=hqq makes zero points between integers, and no checkpoint format holds such"
         return _streams.Integers(
-            self.bits, self.group_size, symmetric=self.symmetric, search=self.search_range, skip=self.skip
-        )
+            self.bits, self.group_size, symmetric=self.symmetric, search=self.search_range, skip=self.skip,
+            calibrated=self.method != "rtn",
+        )  # fmt: skip
 
     def describe(self) -> str:
         return f"int{self.bits} {self.method}"

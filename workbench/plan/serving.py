@@ -65,9 +65,10 @@ def _served(
     model: Architecture, device: Device, precision: str, tensor: int, groups: int, context: int, prompt: int, asked: int | None
 ) -> Served:  # fmt: skip
     bits = BITS[precision]
-    table = model.embedding_params * min(bits, 16.0)  # looked up, not multiplied: it stays in 16 bits
+    wide = max(bits, 16.0)  # of numbers that are never rounded to integers: embeddings, which are looked up, and caches
+    table = model.embedding_params * wide
     weights = ((model.num_params - model.embedding_params) * bits + table) / 8 / tensor
-    cache = model.kv_bytes(min(bits, 16.0) / 8 if bits > 16 else 2) * context / tensor
+    cache = model.kv_bytes(wide / 8) * context / tensor
     room = USABLE * device.memory_bytes - weights
     max_batch = max(0, int(room // cache))
     batch = asked or max(1, max_batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from workbench import catalog
 from workbench._numbers import FLOATS
@@ -22,17 +22,24 @@ from workbench.streamed import Streamed
 class Recipe:
     """Steps that change values, then at most one that decides how they are stored."""
 
-    records: tuple[dict[str, Any], ...]
+    parts: tuple[Step, ...]
     changes: tuple[Streamed, ...]
     stores: Streamed | None  # None = as they were
+
+    @property
+    def is_calibrated(self) -> bool:
+        return any(stream.calibrated for stream in (*self.changes, *([self.stores] if self.stores else [])))
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [part.to_json() for part in self.parts]
 
 
 def read(steps: Sequence[Any], source: Source) -> Recipe:
     """Return the recipe of step records; raises InvalidInput with every reason against it."""
-    parts = [catalog.make("compress", record, where=f"step {index}") for index, record in enumerate(steps)]
+    parts = [cast("Step", catalog.make("compress", each, where=f"step {index}")) for index, each in enumerate(steps)]
     streams, problems = [], []
     for part in parts:
-        assert isinstance(part, Step)
         stream = part.stream()
         if isinstance(stream, Streamed):
             streams.append(stream)
@@ -49,7 +56,7 @@ def read(steps: Sequence[Any], source: Source) -> Recipe:
     if problems:
         raise InvalidInput(problems, next_move="workbench shrink --help lists the steps that work on checkpoints")
     changes = tuple(stream for stream in streams if not stream.stores)
-    return Recipe(tuple(part.to_json() for part in parts), changes, streams[-1] if stored else None)
+    return Recipe(tuple(parts), changes, streams[-1] if stored else None)
 
 
 def reason_to_stay(stream: Streamed, stored: Stored) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from workbench.shrink._recipe import Recipe
 from workbench.shrink._source import Source
 from workbench.streamed import Piece, Streamed
 
+BLOCK = re.compile(r"model\.layers\.(\d+)\.")
 ALIGNMENT = 8  # bytes that a header is padded to with blanks, as the format asks
 
 
@@ -60,6 +62,10 @@ class Shard:
         return len(text).to_bytes(8, "little") + text
 
     @property
+    def source_bytes(self) -> int:
+        return sum(tensor.stored.num_bytes for tensor in self.tensors)
+
+    @property
     def num_bytes(self) -> int:
         return len(self.header()) + sum(tensor.num_bytes for tensor in self.tensors)
 
@@ -77,7 +83,7 @@ def plan(source: Source, recipe: Recipe, *, shard_bytes: int) -> tuple[Shard, ..
     if not any(map(_is_changed, tensors)):
         reasons = sorted({reason for tensor in tensors for reason in tensor.reasons})
         raise InvalidInput([f"nothing in {source.folder} would change{': ' if reasons else ''}{'; '.join(reasons)}"])
-    parts = list(_parted(tensors, shard_bytes))
+    parts = _by_block(tensors) if recipe.is_calibrated else list(_parted(tensors, shard_bytes))
     if len(parts) == 1:
         return (Shard("model.safetensors", tuple(parts[0])),)
     return tuple(
@@ -100,6 +106,15 @@ def _parted(tensors: Sequence[Tensor], shard_bytes: int) -> Iterator[list[Tensor
             part = []
         part.append(tensor)
     yield part
+
+
+def _by_block(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Return what lies outside of the blocks, then each block; its norms may be changed with its matrices."""
+    blocks: dict[int, list[Tensor]] = {-1: []}
+    for tensor in tensors:
+        found = BLOCK.match(tensor.stored.name)
+        blocks.setdefault(int(found[1]) if found else -1, []).append(tensor)
+    return [blocks[index] for index in sorted(blocks)]
 
 
 def _is_changed(tensor: Tensor) -> bool:

@@ -30,7 +30,11 @@ class Writer:
         self._thread = threading.Thread(target=self._write, name="shrink-writer", daemon=True)
 
     def __enter__(self) -> Writer:
-        self._file = open(self.partial, "wb", buffering=0)  # noqa: SIM115
+        try:
+            self._file = open(self.partial, "wb", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            self._failed = error
+            self._raise_failure()
         self._thread.start()
         return self
 

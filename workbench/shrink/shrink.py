@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import shutil
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workbench import _lock
 from workbench._safetensors import INDEX
 from workbench.errors import InvalidInput, WorkbenchError
-from workbench.shrink import _convention, _recipe, _shards, _source, _transforming, _writing
+from workbench.shrink import _convention, _recipe, _shards, _source, _writing
 from workbench.shrink._journal import Journal, write_json
 from workbench.shrink._shards import Shard
+from workbench.shrink._under_way import Clock, OnProgress, Work, alone
 
-SURE_AFTER = 2.0  # seconds; kernels are compiled in the first ones
+if TYPE_CHECKING:
+    import numpy as np
+
 SHARD_BYTES = 2_000_000_000  # of the source that go into one file: what a kill can cost
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far it is, in bytes of the source."""
+class Calibration:
+    """A text that steps which look at activations see, by the tokenizer of the source."""
 
-    done: int
-    total: int
-    eta_seconds: float | None  # None = not known yet
-    layer: str
-
-
-OnProgress = Callable[[Progress], None]
+    file: Path
+    length: int = 512  # tokens of one text
+    num_texts: int = 128
 
 
 def shrink(
@@ -40,11 +37,13 @@ def shrink(
     steps: Sequence[Any],
     *,
     shard_bytes: int = SHARD_BYTES,
+    calibration: Calibration | None = None,
     on_progress: OnProgress = lambda progress: None,
 ) -> dict[str, Any]:
     """Write `source`, changed by the steps, into `destination`, and return the record that is also its shrink.json.
 
-    Steps are records or names of parts in `compress/`. The same call goes on where it was stopped or killed; finished files are
+    Steps are records or names of parts in `compress/`; those that look at activations go block by block, need a `calibration`
+    and make a file of each block. The same call goes on where it was stopped or killed; finished files are
     held against their hashes. Raises InvalidInput for what can't be done, WorkbenchError for a full disk or weights that
     are no numbers; the source is only read.
     """
@@ -56,58 +55,42 @@ def shrink(
     given = _source.read(folder)
     recipe = _recipe.read(steps, given)
     shards = _shards.plan(given, recipe, shard_bytes=shard_bytes)
-    job = {"fingerprint": given.fingerprint, "steps": list(recipe.records), "shard_bytes": shard_bytes}
-    with _alone(into):
+    job: dict[str, Any] = {"fingerprint": given.fingerprint, "steps": recipe.records, "shard_bytes": shard_bytes}
+    texts = None
+    if recipe.is_calibrated:
+        texts = _texts_for(given, calibration)
+        job |= {"calibration": hashlib.sha256(texts.tobytes()).hexdigest(), "texts": list(texts.shape)}
+    with alone(into):
         journal = Journal(into, job)
         left = [shard for shard in shards if not _is_there(into, shard, journal)]
         _check_room(into, left)
-        clock = _Clock(given.num_bytes, on_progress)
-        for shard in shards:
-            if shard in left:
-                journal.add(shard.name, _write(into / shard.name, shard, clock))
-            else:
-                clock.skip(shard)
+        work = Work(into, shards, left, journal, Clock(given.num_bytes, on_progress))
+        if texts is None:
+            work.write_all()
+        else:
+            _calibrated(given, recipe, texts, work)
         return _finish(into, given, recipe, shards, journal)
 
 
-class _alone:  # noqa: N801
-    """Holds a destination; a second process is refused."""
+def _calibrated(given: _source.Source, recipe: _recipe.Recipe, texts: np.ndarray, work: Work) -> None:
+    from workbench.shrink import _calibrating
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._file = (self.folder / ".lock").open("wb")
-        if not _lock.take(self._file, wait=False):
-            self._file.close()
-            raise InvalidInput([f"another process is writing {self.folder}"], next_move="wait for it, or end it")
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    if work.left:
+        _calibrating.carry_out(given, recipe, texts, work)
 
 
-class _Clock:
-    """Tells progress, at most ten times a second."""
+def _texts_for(given: _source.Source, calibration: Calibration | None) -> np.ndarray:
+    """Return the tokens to calibrate on; torch and transformers are needed from here on."""
+    from workbench.shrink import _model, _texts
 
-    def __init__(self, total: int, tell: OnProgress) -> None:
-        self.total, self.tell = total, tell
-        self.done = self.skipped = 0
-        self.began = self.told = time.monotonic()
-
-    def skip(self, shard: Shard) -> None:
-        self.done += sum(tensor.stored.num_bytes for tensor in shard.tensors)
-        self.skipped = self.done
-
-    def add(self, num_bytes: int, layer: str) -> None:
-        self.done += num_bytes
-        now = time.monotonic()
-        if now - self.told < 0.1 and self.done < self.total:
-            return
-        self.told = now
-        new = self.done - self.skipped
-        eta = (now - self.began) / new * (self.total - self.done) if new and now - self.began > SURE_AFTER else None
-        self.tell(Progress(self.done, self.total, eta, layer))
+    if calibration is None:
+        raise InvalidInput(
+            ["a step looks at activations: give a text to calibrate on"], next_move="--calibration FILE.txt"
+        )
+    if given.config.get("model_type") not in _model.KNOWN:
+        known = ", ".join(_model.KNOWN)
+        raise InvalidInput([f"steps that look at activations know {known}, not {given.config.get('model_type')!r}"])
+    return _texts.tokens(given.folder, calibration.file, length=calibration.length, num_texts=calibration.num_texts)
 
 
 def _is_there(folder: Path, shard: Shard, journal: Journal) -> bool:
@@ -125,22 +108,6 @@ def _check_room(folder: Path, shards: Sequence[Shard]) -> None:
             f"{folder} has room for {free:,} bytes, and {needed:,} are to be written",
             next_move="free room, or give a destination on another disk; nothing was written",
         )
-
-
-def _write(path: Path, shard: Shard, clock: _Clock) -> dict[str, Any]:
-    layers = []
-    try:
-        with _writing.Writer(path) as writer:
-            writer.put(shard.header())
-            for tensor in shard.tensors:
-                layers.append(_transforming.transform(tensor, writer.put, clock.add))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-            raise
-        raise WorkbenchError(
-            f"{path} can't be written: {error.strerror}", next_move="free room and run the same again"
-        ) from error
-    return {"bytes": writer.num_bytes, "sha256": writer.sha256, "layers": [layer for layer in layers if layer]}
 
 
 def _finish(
