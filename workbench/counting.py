@@ -35,7 +35,9 @@ def macs_of(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, dic
     def count(name: str) -> Any:
         def hook(module: Any, _inputs: Any, output: Tensor) -> None:
             per_output = (
-                module.weight[0].numel() if kind_of(module) == "conv" else module.weight.numel() // output.shape[-1]
+                module.weight[0].numel()
+                if kind_of(module) == "conv"
+                else module.weight.numel() // max(1, output.shape[-1])
             )
             macs[name] = macs.get(name, 0) + output.numel() * per_output // batch
 

@@ -130,6 +130,7 @@ class States:
         import torch
 
         step = self.job.steps[index]
+        _refuse_no_numbers(state.model, step)
         ctx = StepContext(
             self.splits, self.job.data.card(), self.seeds[index + 1], self.said,
             load_model=self._load, build_model=self._build,
@@ -138,7 +139,7 @@ class States:
             checkpoints=self._checkpoints(index) if step.spreads else None,
         )  # fmt: skip
         torch.manual_seed(self.seeds[index + 1])
-        model = self.job.steps[index].run(state.model, ctx)
+        model = step.run(state.model, ctx)
         return prefix.State(model.eval(), ctx.quantization, ctx.controls)
 
     def _spread(self, folder: Path) -> Spread:
@@ -175,6 +176,16 @@ class States:
             job, self.splits, self.data_sha256, self.store, self.said, self.quiet, within=within, team=self.team
         )
         return inner.after_all().model
+
+
+def _refuse_no_numbers(model: nn.Module, step: Step) -> None:
+    """Raise WorkbenchError when a tensor of the model that `step` would change holds NaN or infinity."""
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and not parameter.isfinite().all():
+            raise WorkbenchError(
+                f"{name} holds NaN or infinity, so {step.name()} can't go on from it",
+                next_move="train with a lower learning_rate, or mend the weights that were loaded",
+            )
 
 
 def build_seeded(model: Model, job: Job, seed: int) -> nn.Module:

@@ -118,7 +118,7 @@ def _update(spread: Spread, rules: list[Any], objective: Loss, batch: Batch, *, 
 def prunable(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """List (name, module) of layers whose weight may be pruned or quantized: linear and convolution layers.
 
-    A weight that two modules share is left out: an output layer may be an embedding at the same time.
+    A weight that two modules share is left out: an output layer may be an embedding at the same time; so is an empty one.
     """
     from torch import nn
     from transformers.pytorch_utils import Conv1D
@@ -126,7 +126,7 @@ def prunable(model: nn.Module) -> list[tuple[str, nn.Module]]:
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, Conv1D)
     uses = Counter(id(module._parameters.get("weight")) for module in model.modules())
     found = [(name, module) for name, module in model.named_modules() if isinstance(module, kinds)]
-    return [(name, module) for name, module in found if uses[id(module.weight)] == 1]
+    return [(name, module) for name, module in found if uses[id(module.weight)] == 1 and module.weight.numel()]
 
 
 def pruned_positions(model: nn.Module) -> list[tuple[Tensor, Tensor]]:

@@ -50,7 +50,7 @@ def _layer(
         weight_shape=() if weight is None else tuple(weight.shape),
         num_params=num_params,
         macs=macs if computes or _computes_otherwise(module, kind) else 0,
-        prunable=computes and uses[id(weight)] == 1,
+        prunable=computes and uses[id(weight)] == 1 and bool(weight is not None and weight.numel()),
         head_width=head_width,
     )
 
