@@ -129,6 +129,8 @@ class Job:
     def _why_not_launched(self) -> list[str]:
         """Return reasons against this launcher and layout together: several processes need a layout, and a layout them."""
         num = self.launcher.num_processes
+        if reasons := self.launcher.why_not():
+            return reasons
         if self.layout is None:
             several = (
                 f"launcher {self.launcher.name()} starts {num} processes, and without a layout one does all the work"

@@ -353,6 +353,10 @@ class Launcher(Part):
         """How many processes join in one job; those of a launcher that says 1 can't be spread over."""
         return 1
 
+    def why_not(self) -> list[str]:
+        """Return reasons against starting anything so; empty means yes."""
+        return []
+
     @property
     def updates_between_checkpoints(self) -> int:
         """How often what a training needs to go on is written; 0 = never."""

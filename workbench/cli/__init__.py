@@ -14,6 +14,7 @@ import typer
 
 from workbench.cli import (
     _batch,
+    _join,
     _layers,
     _lifecycle,
     _load,
@@ -179,6 +180,7 @@ for _command in (_results.table, _results.show, _layers.layers, _results.compare
 app.command()(_search.search)
 app.command()(_search.reach)
 app.command()(_scale.scale)
+app.command()(_join.join)
 app.command()(_plan.inspect)
 app.command()(_plan.plan)
 app.command()(_plan.hardware)
