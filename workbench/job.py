@@ -119,7 +119,7 @@ class Job:
         if reasons:
             return reasons
         data_card = self.data.card()
-        reasons += self._why_not_launched() + self.model.why_not(data_card)
+        reasons += self.launcher.why_not() + self._why_not_launched() + self.model.why_not(data_card)
         for metric in self.metrics:
             reasons += [f"metric {metric.name()}: {reason}" for reason in metric.why_not(data_card)]
         if card is None and not reasons and not self.model.card_needs_module:
@@ -129,8 +129,6 @@ class Job:
     def _why_not_launched(self) -> list[str]:
         """Return reasons against this launcher and layout together: several processes need a layout, and a layout them."""
         num = self.launcher.num_processes
-        if reasons := self.launcher.why_not():
-            return reasons
         if self.layout is None:
             several = (
                 f"launcher {self.launcher.name()} starts {num} processes, and without a layout one does all the work"

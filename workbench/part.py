@@ -362,6 +362,10 @@ class Launcher(Part):
         """How often what a training needs to go on is written; 0 = never."""
         return 0
 
+    def preview(self, draft: Path, store: Path) -> str:
+        """Return what `submit` would hand to an engine, as text; empty where this machine starts processes itself."""
+        return ""
+
     def submit(self, draft: Path, store: Path) -> Any:
         """Start a worker on `draft` (which holds job.json); returns a handle with `poll()`, `wait()`, `cancel()`."""
         raise NotImplementedError

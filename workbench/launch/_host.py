@@ -25,6 +25,7 @@ from workbench.errors import InvalidInput
 from workbench.launch import _elastic, _order
 
 FILE = "hosts.json"
+MEET = "WORKBENCH_FIRST_HOST"  # HOST:PORT where an engine knows it only once it has chosen hosts
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_END = 10.0
 
@@ -118,7 +119,7 @@ class _Keeping:
         return self.agent.wait()
 
     def _words(self, attempt: int) -> list[str]:
-        host, _, port = self.hosts.address.rpartition(":")
+        host, _, port = os.environ.get(MEET, self.hosts.address).rpartition(":")
         options = [
             f"--nnodes={self.hosts.num_hosts}", f"--nproc-per-node={self.hosts.nproc}", f"--node-rank={self.host}", "--max-restarts=0",
             f"--master-addr={host}", f"--master-port={port}", f"--rdzv-id={self.draft.name}-{attempt}",
