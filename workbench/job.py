@@ -13,7 +13,7 @@ from workbench import catalog
 from workbench.errors import InvalidInput
 from workbench.nouns import SCHEMA, ModelCard
 from workbench.params import did_you_mean
-from workbench.part import Data, Format, Launcher, Layout, Metric, Model, Part, Step
+from workbench.part import TRAINED_AT_ONCE, Data, Format, Launcher, Layout, Metric, Model, Part, Step
 
 DEFAULT_METRICS = ("size", "quality", "latency", "memory")
 KEYS = ("schema", "model", "data", "steps", "format", "metrics", "seed", "layout", "launcher")
@@ -148,7 +148,7 @@ class Job:
             return []
         reasons = step.why_not_spread()
         if step.spreads:
-            batch_size = getattr(step, "batch_size", 0)
+            batch_size = getattr(step, "batch_size", TRAINED_AT_ONCE)
             against = self.layout.why_not(card, num_processes=self.launcher.num_processes, batch_size=batch_size)
             reasons = reasons + [f"layout {self.layout.name()}: {reason}" for reason in against]
         return reasons
