@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -42,7 +43,7 @@ class SpreadChoice:
         self.launcher = pick_one("launch", self._set_launcher, pump.do, name="launcher", help="How processes start")
         self.way = ipywidgets.Dropdown(description="Way", tooltip=HELP, layout={"width": "100%", "max_width": "560px"})
         self.way.observe(lambda change: pump.do(self._picked, change["new"], key=self.way), names="value")
-        self.reasons, self.table, self.told = (ipywidgets.HTML() for _ in range(3))
+        self.reasons, self.table, self.told, self.submitted = (ipywidgets.HTML() for _ in range(4))
         self.heads = [ipywidgets.HTML(_words.head(text)) for text in ("Memory of each process", "Who works when")]
         self.memory, self.schedule = Chart(), Chart()
         rows = [ipywidgets.VBox(part.widgets).add_class("wb-row") for part in (self.layout, self.launcher)]
@@ -51,6 +52,7 @@ class SpreadChoice:
             [
                 picks,
                 self.reasons,
+                self.submitted,
                 self.way,
                 self.table,
                 self.told,
@@ -68,6 +70,7 @@ class SpreadChoice:
         self.launcher.show(session.launcher)
         problems = [each for each in session.problems() if each.startswith(("layout", "launcher")) or "layout " in each]
         _words.say(self.reasons, "".join(_words.problem(each) for each in problems))
+        _words.say(self.submitted, self._preview_html())
         record, card = session.job_record(), session.card
         key = {name: value for name, value in record.items() if name not in ("format", "metrics", "seed")}, card
         if key == self._asked:
@@ -143,6 +146,17 @@ class SpreadChoice:
         except InvalidInput:
             return 1
         return int(launcher.num_processes)
+
+    def _preview_html(self) -> str:
+        """Return what the launcher would hand to an engine, to be read before it does; empty where it starts processes itself."""
+        try:
+            launcher: Any = catalog.make("launch", self.session.launcher)
+        except InvalidInput:
+            return ""
+        root = self.session.store.root.absolute()
+        text = launcher.preview(root / ".draft-RUN", root)
+        told = f'<pre class="wb-trace">{html.escape(text)}</pre>'
+        return f"<details><summary>What is submitted</summary>{told}</details>" if text else ""
 
     def _set_layout(self, record: dict[str, Any] | None) -> None:
         """Take a layout; several processes come and go with it."""

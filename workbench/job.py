@@ -13,7 +13,7 @@ from workbench import catalog
 from workbench.errors import InvalidInput
 from workbench.nouns import SCHEMA, ModelCard
 from workbench.params import did_you_mean
-from workbench.part import Data, Format, Launcher, Layout, Metric, Model, Part, Step
+from workbench.part import TRAINED_AT_ONCE, Data, Format, Launcher, Layout, Metric, Model, Part, Step
 
 DEFAULT_METRICS = ("size", "quality", "latency", "memory")
 KEYS = ("schema", "model", "data", "steps", "format", "metrics", "seed", "layout", "launcher")
@@ -119,7 +119,7 @@ class Job:
         if reasons:
             return reasons
         data_card = self.data.card()
-        reasons += self._why_not_launched() + self.model.why_not(data_card)
+        reasons += self.launcher.why_not() + self._why_not_launched() + self.model.why_not(data_card)
         for metric in self.metrics:
             reasons += [f"metric {metric.name()}: {reason}" for reason in metric.why_not(data_card)]
             if metric.decodes and not self.format.decodes:
@@ -152,7 +152,7 @@ class Job:
             return []
         reasons = step.why_not_spread()
         if step.spreads:
-            batch_size = getattr(step, "batch_size", 0)
+            batch_size = getattr(step, "batch_size", TRAINED_AT_ONCE)
             against = self.layout.why_not(card, num_processes=self.launcher.num_processes, batch_size=batch_size)
             reasons = reasons + [f"layout {self.layout.name()}: {reason}" for reason in against]
         return reasons

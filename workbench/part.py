@@ -153,6 +153,9 @@ class Context(Protocol):
         """Return a freshly initialised zoo model for this data."""
 
 
+TRAINED_AT_ONCE = 64  # examples of an update where a step that trains doesn't say, as in `train.fit`
+
+
 class Step(Part):
     """Family `compress`: one change to a model. `why_not` and `preview` see the card only."""
 
@@ -160,7 +163,6 @@ class Step(Part):
     precision: ClassVar[bool] = False  # decides how numbers are stored; only such steps may follow it
     trains: ClassVar[bool] = False  # plain training: leading ones make the "as trained" parent
     couples: ClassVar[bool] = False  # changes layers together only: no layer can have a level of its own in a recipe
-    spreads: ClassVar[bool] = False  # its training may be spread over processes: every process of a job runs it
 
     def why_not(self, card: ModelCard) -> list[str]:
         """Return reasons in words; empty means yes."""
@@ -169,6 +171,11 @@ class Step(Part):
     def preview(self, card: ModelCard) -> ModelCard:
         """Return the card as it will be after this step."""
         return card
+
+    @property
+    def spreads(self) -> bool:
+        """Whether it trains in a way that may be spread over processes: every process of a job runs it then."""
+        return False
 
     def why_not_spread(self) -> list[str]:
         """Return reasons against this step in a job under a layout; a step that trains nothing is done by one process."""
@@ -378,10 +385,18 @@ class Launcher(Part):
         """How many processes join in one job; those of a launcher that says 1 can't be spread over."""
         return 1
 
+    def why_not(self) -> list[str]:
+        """Return reasons against starting anything so; empty means yes."""
+        return []
+
     @property
     def updates_between_checkpoints(self) -> int:
         """How often what a training needs to go on is written; 0 = never."""
         return 0
+
+    def preview(self, draft: Path, store: Path) -> str:
+        """Return what `submit` would hand to an engine, as text; empty where this machine starts processes itself."""
+        return ""
 
     def submit(self, draft: Path, store: Path) -> Any:
         """Start a worker on `draft` (which holds job.json); returns a handle with `poll()`, `wait()`, `cancel()`."""

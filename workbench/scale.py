@@ -82,9 +82,9 @@ def kept(store: Store) -> list[dict[str, Any]]:
 def _over(job: Job, num: int) -> Job:
     if job.layout is None:
         raise InvalidInput(["a layout says how processes work together"], next_move="--layout data_parallel")
-    index, step = next(((i, each) for i, each in enumerate(job.steps) if each.spreads), (0, None))
+    index, step = next(((i, each) for i, each in enumerate(job.steps) if each.spreads and each.trains), (0, None))
     if step is None:
-        raise InvalidInput(["no step here trains over several processes"], next_move="--step train")
+        raise InvalidInput(["no step here is plain training that is spread"], next_move="--step train")
     batch_size = int(step.batch_size) * num  # type: ignore[attr-defined]
     grown = step.model_copy(update={"batch_size": batch_size})
     steps = (*job.steps[:index], grown, *job.steps[index + 1 :])
@@ -137,7 +137,7 @@ class _Rounds:
         experiment = orjson.loads((folder / "experiment.json").read_bytes())
         self.team, self.folder, self.job = team, folder, Job.from_json(experiment["job"])
         self.plan = Plan(**experiment["plan"])
-        self.step: Any = next(each for each in self.job.steps if each.spreads)
+        self.step: Any = next(each for each in self.job.steps if each.spreads and each.trains)
         torch.manual_seed(self.job.seed)
         self.model = self.job.model.build(self.job.data.card())
         self.train = self.job.data.load().train

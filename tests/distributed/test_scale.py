@@ -42,4 +42,4 @@ def test_what_can_not_be_spread_is_refused_with_the_reason(tmp_path: Path) -> No
     )
     assert ended.exit_code == 2 and "how to split the layers" in ended.output
     ended = CliRunner().invoke(app, ["scale", *MODEL, "--step", "int8_static", "--store", str(tmp_path)])
-    assert ended.exit_code == 2 and "no step here trains" in ended.output
+    assert ended.exit_code == 2 and "no step here is plain training" in ended.output

@@ -111,6 +111,14 @@ def test_a_way_is_taken_with_one_choice_and_its_memory_and_timetable_are_drawn()
     assert "1F1B" in panel.choice.schedule.alt
 
 
+def test_what_an_engine_would_get_is_shown_before() -> None:
+    panel = picked(layout={"use": "sharded"}, launcher={"use": "slurm", "nodes": 2})
+    assert "What is submitted" in panel.choice.submitted.value and "#SBATCH --nodes=2" in panel.choice.submitted.value
+    panel.session.launcher = {"use": "torchrun", "nproc": 2}
+    panel.pump.drain()
+    assert not panel.choice.submitted.value
+
+
 def test_an_illegal_layout_says_why_and_can_not_run() -> None:
     panel = picked(layout={"use": "hybrid", "replicate": 2, "tensor": 2}, launcher={"use": "torchrun", "nproc": 4})
     assert "which is exact" in panel.choice.reasons.value and panel.run.disabled

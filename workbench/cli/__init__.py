@@ -14,6 +14,7 @@ from workbench.cli import (
     _batch_results,
     _diagnose,
     _instructor,
+    _join,
     _jupyter,
     _layers,
     _lesson,
@@ -106,6 +107,7 @@ def run(
     job_file: JobFile = None, model: Model = None, data: Data = None, step: Step = None, format: Format = None,
     metrics: Metrics = None, seed: Seed = None, layout: Layout = None, launcher: Launcher = None, store: Store = HERE,
     again: Annotated[bool, typer.Option("--again", help="Make another run even when one is done")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what a launcher would submit, and submit nothing")] = False,
     track: _track.Track = None, json: Json = False,
 ) -> None:  # fmt: skip
     """Carry out one job: its parent and reference first, then train, compress, save, measure.
@@ -138,6 +140,9 @@ def run(
         _fastest.run_each(record, RunStore(store), again=again, json=json, track=track)
         return
     job = Job.from_json(record)
+    if dry_run:
+        typer.echo(pages.preview_text(job, store), nl=False)
+        return
     with RunProgress() as progress:
         done = bench.carry_out(job, RunStore(store), again=again, on_event=progress)
     if json:
@@ -191,6 +196,7 @@ app.command()(_search.search)
 app.command()(_search.reach)
 app.command()(_scale.scale)
 app.command()(_shrink.shrink)
+app.command()(_join.join)
 app.command()(_plan.inspect)
 app.command()(_plan.plan)
 app.command()(_plan.hardware)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import catalog
 from workbench.cli._text import console, or_dash, say_rows, span, with_interval
+from workbench.errors import InvalidInput
 from workbench.job import Job
 from workbench.nouns import Cost, Measurement, ModelCard, Run
 from workbench.params import ParamSpec, describe
@@ -96,6 +97,19 @@ def _meaning(parameter: Mapping[str, Any]) -> str:
     legal = parameter["bounds"] or " | ".join(str(choice) for choice in parameter["choices"])
     unit = f" [{parameter['unit']}]" if parameter["unit"] else ""
     return parameter["help"] + unit + (f" ({legal})" if legal else "")
+
+
+def preview_text(job: Job, store: Path) -> str:
+    """Return what the job's launcher would submit; raises InvalidInput where the job can't run, or nothing is submitted."""
+    from workbench.describe import model_card
+
+    here = job.launcher.why_not()
+    if reasons := [reason for reason in job.why_not(model_card(job)) if reason not in here]:
+        raise InvalidInput(reasons)
+    text = job.launcher.preview((store / f".draft-{job.job_id}-01").absolute(), store.absolute())
+    if not text:
+        raise InvalidInput([f"launcher {job.launcher.name()} starts processes here: there is nothing to submit"])
+    return text
 
 
 def say_estimate(job: Job, cards: Sequence[ModelCard], costs: Sequence[Cost]) -> None:

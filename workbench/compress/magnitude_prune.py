@@ -40,10 +40,10 @@ class MagnitudePrune(Step):
     def why_not(self, card: ModelCard) -> list[str]:
         return _zeros.why_not(card, self.skip)
 
-    def why_not_spread(self) -> list[str]:
-        if self.rounds == 1:
-            return []
-        return ["rounds > 1 train between each other, and one process would: put train between several magnitude_prune"]
+    @property
+    def spreads(self) -> bool:
+        """Every process ranks the same weights, so they prune alike, and train between the rounds together."""
+        return self.rounds > 1
 
     def preview(self, card: ModelCard) -> ModelCard:
         return _zeros.preview(card, self.sparsity, self.skip)

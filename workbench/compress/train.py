@@ -18,7 +18,6 @@ class Train(Step):
     title = "Train"
     source = "AdamW: Loshchilov & Hutter, arXiv 1711.05101; cosine schedule: arXiv 1608.03983"
     trains = True
-    spreads = True
 
     epochs: int = param(20, help="Passes over the train split", unit="epochs", ge=1, le=10_000)
     batch_size: int = param(64, help="Examples in one update", unit="examples", ge=1, le=65_536)
@@ -31,6 +30,10 @@ class Train(Step):
     clip: float = param(1.0, help="Largest global gradient norm; 0 = off", ge=0, le=1000)
     mixed_precision: bool = param(False, help="bfloat16 arithmetic in forward and backward")
     keep_zeros: bool = param(True, help="Prunable weights that are exactly 0 at the start stay 0")
+
+    @property
+    def spreads(self) -> bool:
+        return True
 
     @classmethod
     def recovery(cls, model: Model, trained: Sequence[Step], epochs: int) -> dict[str, Any]:

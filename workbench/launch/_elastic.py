@@ -36,9 +36,13 @@ class Elastic(_worker.Child):
         (self.draft / _order.RANKS).mkdir(exist_ok=True)
         with (self.draft / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
-                command(wanted, options), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(wanted),
+                self.words(wanted, options), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(wanted),
                 cwd=wanted.folder, start_new_session=True,
             )  # fmt: skip
+
+    def words(self, wanted: _order.Order, options: Sequence[str]) -> list[str]:
+        """Return the command that our child is."""
+        return command(wanted, options)
 
     def first_failure(self) -> str:
         return first_failure(self.draft)

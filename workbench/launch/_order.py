@@ -87,7 +87,7 @@ def spawn(wanted: Order) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-def note_start(wanted: Order, start: Literal["fork", "spawn", "torchrun"], why: str) -> None:
+def note_start(wanted: Order, start: Literal["fork", "spawn", "torchrun", "slurm", "kubernetes"], why: str) -> None:
     """Record how a worker is started, before it is: launcher.json, and the first line of its events."""
     draft = Path(wanted.draft)
     (draft / "launcher.json").write_bytes(orjson.dumps({"start": start, "why": why}))

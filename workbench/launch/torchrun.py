@@ -1,31 +1,46 @@
-"""Start the processes of a job that is spread: `python -m torch.distributed.run` on this host."""
+"""Start the processes of a job that is spread: `python -m torch.distributed.run` on this host, or on several."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from workbench.launch import _elastic, _order
+from workbench.launch import _elastic, _host, _order
 from workbench.launch._worker import Worker
 from workbench.params import param
 from workbench.part import Launcher
 
 
 class Torchrun(Launcher):
-    """An agent starts the processes, and all of them again from their last checkpoint when one dies."""
+    """An agent starts the processes, and all of them again from their last checkpoint when one dies.
 
-    title = "Several processes on this machine"
+    With `hosts` > 1 the job waits until as many others have said `workbench join RUN --host N`; the store lies where all see it.
+    """
+
+    title = "Several processes, on this machine or more"
     source = "torch.distributed.run (TorchElastic)"
 
-    nproc: int = param(2, help="Processes that join in the job", unit="processes", ge=1, le=1024)
+    nproc: int = param(2, help="Processes on each host that join in the job", unit="processes", ge=1, le=1024)
     threads: int = param(1, help="Threads for computing of each process", unit="threads", ge=1, le=1024)
     restarts: int = param(3, help="How often a process may die before the job does", unit="times", ge=0, le=100)
     checkpoint_every: int = param(
         100, help="How often a training writes what it needs to go on; 0 = never", unit="updates", ge=0, le=1_000_000
     )
 
+    hosts: int = param(1, help="Machines that work together; the others join by `workbench join`", ge=1, le=1024)
+    address: str = param("", help="HOST:PORT of this machine, where the others find it; needed with several hosts")
+    interface: str = param("", help="Network interface of this machine towards the others, as in eth0")
+
     @property
     def num_processes(self) -> int:
-        return self.nproc
+        return self.hosts * self.nproc
+
+    def why_not(self) -> list[str]:
+        host, _, port = self.address.rpartition(":")
+        if self.hosts > 1 and not (host and port.isdigit()):
+            return [f"launcher torchrun: {self.hosts} hosts need address=HOST:PORT of this one"]
+        return []
 
     @property
     def updates_between_checkpoints(self) -> int:
@@ -33,5 +48,22 @@ class Torchrun(Launcher):
 
     def submit(self, draft: Path, store: Path) -> Worker:
         wanted = _order.order(draft, store, self.threads)
+        if self.hosts > 1:
+            return _first_host(self, wanted, store)
         options = ["--standalone", f"--nproc-per-node={self.nproc}", f"--max-restarts={self.restarts}"]
         return _elastic.Elastic(wanted, options)
+
+
+class _FirstHost(_elastic.Elastic):
+    """This host's part of a job over several."""
+
+    def words(self, wanted: _order.Order, options: Sequence[str]) -> list[str]:
+        return [sys.executable, "-m", _host.__name__, wanted.draft, "0", *options]
+
+
+def _first_host(launcher: Torchrun, wanted: _order.Order, store: Path) -> Worker:
+    made = _host.Hosts(
+        launcher.hosts, launcher.nproc, launcher.address, launcher.restarts, launcher.threads, str(store.absolute())
+    )
+    made.write(Path(wanted.draft))
+    return _FirstHost(wanted, [launcher.interface])

@@ -16,7 +16,7 @@ from workbench.errors import InvalidInput
 from workbench.extents import Extents
 from workbench.job import Job
 from workbench.nouns import ModelCard
-from workbench.part import Layout, Step
+from workbench.part import TRAINED_AT_ONCE, Layout, Step
 from workbench.timetable import idle_share
 
 AXES = ("replicate", "shard", "tensor", "pipeline")
@@ -59,7 +59,7 @@ def way(job: Job, card: ModelCard) -> Way:
     try:
         index, step = _spread_step(job)
         at = job.cards(card)[index]
-        batch_size = int(getattr(step, "batch_size", 0))
+        batch_size = int(getattr(step, "batch_size", TRAINED_AT_ONCE))
         if reasons := layout.why_not(at, num_processes=num, batch_size=batch_size):
             return Way(record, title, tuple(reasons))
     except InvalidInput as error:
