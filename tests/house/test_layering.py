@@ -73,7 +73,15 @@ MAY_IMPORT |= {
     "part_text": GROUND | {"catalog", "part"},
     "copy_as": GROUND | {"batch", "part", "part_text", "job", "study", "lab"},
     "memo": GROUND | {"compare", "table", "wording"},
-    "lessons": GROUND | {"_lock", "batch", "ceilings", "doctor", "lab"},  # batch: executes solutions in a rehearsal
+    "lessons": GROUND
+    | {
+        "_lock",
+        "batch",
+        "ceilings",
+        "doctor",
+        "lab",
+        "plan",
+    },  # batch: executes solutions in a rehearsal; plan: judges layouts
     "doctor": GROUND | {"part", "catalog", "machine", "ceilings"},
     "report": GROUND | {"catalog", "job", "compare", "charts", "table", "wording", "store", "study"},
     "queue": BENCH | {"_lock"},
