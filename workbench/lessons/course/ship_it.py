@@ -10,7 +10,7 @@ from workbench.errors import InvalidInput
 from workbench.lessons.exercise import Exercise, Finding, Lesson, Paper, Question
 from workbench.params import ParamSpec
 
-# What the notebook that the batch executes declares, and which bits its step can store.
+# What the notebook that the batch executes declares, and which bits it can store as ONNX.
 DECLARED = (
     ParamSpec("store_folder", "str", "runs", ""),
     ParamSpec("epochs", "int", 12, ""),
@@ -18,7 +18,7 @@ DECLARED = (
     ParamSpec("bits", "int", 8, ""),
     ParamSpec("seed", "int", 0, ""),
 )
-BITS = (2, 3, 4, 8)
+BITS = (2, 4, 8)
 FEWEST, MOST = 12, 40  # rows of the batch
 
 
@@ -43,7 +43,7 @@ def _check_grid(answer: Any) -> Finding:
     values = {"num_rows": len(points), "num_good": num_good, "num_wrong": num_wrong, "fewest": FEWEST, "most": MOST}
     rows = (
         ("rows", str(len(points)), len(points) <= MOST),
-        ("bits 2, 3, 4, 8", str(num_good), num_good >= FEWEST),
+        ("bits 2, 4, 8", str(num_good), num_good >= FEWEST),
         ("other bits", str(num_wrong), num_wrong > 0),
     )
     name = _wrong_with(record, num_good, num_wrong)
@@ -65,19 +65,19 @@ GRID = Exercise(
     starter="grid = ...  # YAML, as text between triple quotes\n",
     solution='''grid = """
 axes:
-  sparsity: [0.0, 0.5, 0.8]
-  bits: [2, 3, 4, 8]
+  sparsity: [0.0, 0.3, 0.5, 0.8]
+  bits: [2, 4, 8]
 include:
   - {bits: 16}
 """
 ''',
     wrong={
-        "zipped": 'grid = """\nzip:\n  sparsity: [0.0, 0.5, 0.6, 0.8]\n  bits: [2, 3, 4, 8]\ninclude: [{bits: 16}]\n"""\n',
-        "too_few": 'grid = """\naxes:\n  bits: [2, 3, 4, 8]\ninclude: [{bits: 16}]\n"""\n',
-        "none_fails": 'grid = """\naxes:\n  sparsity: [0.0, 0.5, 0.8]\n  bits: [2, 3, 4, 8]\n"""\n',
+        "zipped": 'grid = """\nzip:\n  sparsity: [0.0, 0.5, 0.8]\n  bits: [2, 4, 8]\ninclude: [{bits: 16}]\n"""\n',
+        "too_few": 'grid = """\naxes:\n  bits: [2, 4, 8]\ninclude: [{bits: 16}]\n"""\n',
+        "none_fails": 'grid = """\naxes:\n  sparsity: [0.0, 0.3, 0.5, 0.8]\n  bits: [2, 4, 8]\n"""\n',
         "all_fail": 'grid = """\naxes:\n  sparsity: [0.0, 0.2, 0.4, 0.6]\n  bits: [5, 6, 16]\n"""\n',
-        "too_many": 'grid = """\naxes:\n  sparsity: [0.0, 0.5]\n  bits: [2, 3, 4, 8, 16]\nseeds: 0..9\n"""\n',
-        "refused": 'grid = """\naxes:\n  sparsities: [0.0, 0.5, 0.8]\n  bits: [2, 3, 4, 8, 16]\n"""\n',
+        "too_many": 'grid = """\naxes:\n  sparsity: [0.0, 0.5]\n  bits: [2, 4, 8, 16]\nseeds: 0..9\n"""\n',
+        "refused": 'grid = """\naxes:\n  sparsities: [0.0, 0.5, 0.8]\n  bits: [2, 4, 8, 16]\n"""\n',
         "not_a_grid": 'grid = "sparsity 0.0, 0.5 and bits 2, 4"\n',
     },
     check=_check_grid,
