@@ -27,7 +27,10 @@ class SpreadScaling:
     def __init__(self, session: Session, pump: Pump) -> None:
         self.session, self.pump = session, pump
         self.measure = ipywidgets.Button(
-            description="Measure scaling", icon="line-chart", tooltip=HELP, layout={"width": "auto"}
+            description="Measure scaling",
+            icon="line-chart",
+            tooltip=HELP,
+            layout={"width": "auto", "align_self": "flex-start"},
         )
         self.measure.on_click(lambda _: pump.do(self._measure))
         self.told, self.chart = ipywidgets.HTML(), Chart()
