@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench.launch import _host, _order, _polled
+from workbench.launch._several import OverNodes
 from workbench.launch._worker import Worker
 from workbench.params import param
-from workbench.part import Launcher
 
 
-class Kubernetes(Launcher):
+class Kubernetes(OverNodes):
     """The image holds this library; the store is a volume that all pods mount under the same path as here."""
 
     title = "Kubernetes"
@@ -20,31 +20,13 @@ class Kubernetes(Launcher):
 
     image: str = param(..., help="Image with this library, as in registry/workbench:0.1")
     claim: str = param(..., help="Persistent volume claim that holds the store (ReadWriteMany)")
-    nodes: int = param(1, help="Pods that work together", ge=1, le=1024)
-    nproc: int = param(2, help="Processes in each pod", unit="processes", ge=1, le=1024)
-    threads: int = param(1, help="Threads for computing of each process", unit="threads", ge=1, le=1024)
     memory: str = param("", help="Of a pod, as in 64Gi; empty = no request")
     gpus: int = param(0, help="Accelerators of each pod (nvidia.com/gpu)", ge=0, le=64)
     namespace: str = param("default", help="Where the job is made")
-    port: int = param(29500, help="Where the pods meet in the first one", ge=1024, le=65535)
-    restarts: int = param(
-        3, help="How often a process or pod may be lost before the job is", unit="times", ge=0, le=100
-    )
-    checkpoint_every: int = param(
-        100, help="How often a training writes what it needs to go on; 0 = never", unit="updates", ge=0, le=1_000_000
-    )
 
     @classmethod
     def sample(cls, folder: Path) -> dict[str, Any]:
         return {"image": "workbench:0.1", "claim": "runs"}
-
-    @property
-    def num_processes(self) -> int:
-        return self.nodes * self.nproc
-
-    @property
-    def updates_between_checkpoints(self) -> int:
-        return self.checkpoint_every
 
     def why_not(self) -> list[str]:
         return _polled.absent("kubectl", self.name())
@@ -55,9 +37,7 @@ class Kubernetes(Launcher):
         return yaml.safe_dump_all(self._manifest(draft, store), sort_keys=False, allow_unicode=True)
 
     def submit(self, draft: Path, store: Path) -> Worker:
-        _host.Hosts(self.nodes, self.nproc, f":{self.port}", self.restarts, self.threads, str(store.absolute())).write(
-            draft
-        )
+        self.note_hosts(draft, store)
         _order.note_start(_order.order(draft, store, self.threads), "kubernetes", f"{self.nodes} pods")
         at, name = ["kubectl", f"--namespace={self.namespace}"], _name(draft)
         _polled.called([*at, "apply", "-f", "-"], given=self.preview(draft, store))

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.launch import _elastic, _host, _order
+from workbench.launch._several import Several
 from workbench.launch._worker import Worker
 from workbench.params import param
-from workbench.part import Launcher
 
 
-class Torchrun(Launcher):
+class Torchrun(Several):
     """An agent starts the processes, and all of them again from their last checkpoint when one dies.
 
     With `hosts` > 1 the job waits until as many others have said `workbench join RUN --host N`; the store lies where all see it.
@@ -20,13 +20,6 @@ class Torchrun(Launcher):
 
     title = "Several processes, on this machine or more"
     source = "torch.distributed.run (TorchElastic)"
-
-    nproc: int = param(2, help="Processes on each host that join in the job", unit="processes", ge=1, le=1024)
-    threads: int = param(1, help="Threads for computing of each process", unit="threads", ge=1, le=1024)
-    restarts: int = param(3, help="How often a process may die before the job does", unit="times", ge=0, le=100)
-    checkpoint_every: int = param(
-        100, help="How often a training writes what it needs to go on; 0 = never", unit="updates", ge=0, le=1_000_000
-    )
 
     hosts: int = param(1, help="Machines that work together; the others join by `workbench join`", ge=1, le=1024)
     address: str = param("", help="HOST:PORT of this machine, where the others find it; needed with several hosts")
@@ -41,10 +34,6 @@ class Torchrun(Launcher):
         if self.hosts > 1 and not (host and port.isdigit()):
             return [f"launcher torchrun: {self.hosts} hosts need address=HOST:PORT of this one"]
         return []
-
-    @property
-    def updates_between_checkpoints(self) -> int:
-        return self.checkpoint_every
 
     def submit(self, draft: Path, store: Path) -> Worker:
         wanted = _order.order(draft, store, self.threads)
