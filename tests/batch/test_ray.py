@@ -140,7 +140,7 @@ def test_a_stopped_batch_goes_on_and_leaves_nothing_running(two: Two, tmp_path: 
     wait_for(lambda: len(tried(tmp_path)) == 2)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    wait_for(lambda: not processes_of(out), 30)
+    wait_for(lambda: not processes_of(out))
 
     (tmp_path / "go-on").touch()
     done = two.run("--resume", "--out", out)
