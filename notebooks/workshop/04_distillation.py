@@ -3,7 +3,7 @@
 #
 # After this page you can build the loss, choose its temperature, and tell a gain from the luck of a seed. 40 minutes.
 # %% parameters
-language = "en"  # the exercises of this lesson are in English
+language = "en"  # or "zh"
 progress_file = "progress.json"  # what you have solved; stays on this machine
 store_folder = (
     "../../runs"  # where runs are kept; a run that is there already is not done again

@@ -4,7 +4,7 @@
 # After this page you can say how much memory a model takes, how fast it can be at most, and what it costs: before anything
 # runs. 35 minutes. Nothing is trained and nothing downloaded here: it is arithmetic on public figures.
 # %% parameters
-language = "en"  # the exercises of this lesson are in English
+language = "en"  # or "zh"
 progress_file = "progress.json"  # what you have solved; stays on this machine
 # %%
 import pandas as pd

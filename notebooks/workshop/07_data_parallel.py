@@ -4,7 +4,7 @@
 # After this page you can say who sends what, what is averaged, and when more processes are slower. 45 minutes. The processes are
 # real, and started by the workbench; nothing is forked from this notebook.
 # %% parameters
-language = "en"  # the exercises of this lesson are in English
+language = "en"  # or "zh"
 progress_file = "progress.json"  # what you have solved; stays on this machine
 store_folder = (
     "../../runs"  # where runs are kept; a run that is there already is not done again
