@@ -22,6 +22,7 @@ from widgets.watch import WatchStudy
 from workbench import catalog
 from workbench.charts.load import load_data, load_figure, summary
 from workbench.load.process import LoadTest
+from workbench.open_inference import infer_request
 from workbench.serve import asking, process
 from workbench.store import Store
 from workbench.study import carry_out_study, check_study
@@ -90,7 +91,7 @@ lesson.observe("09.p1", 100 * float(alike.mean()))
 #
 # Requests come at their own times, whether the server keeps up or not. Each latency counts from when it was due.
 # %%
-one = asking.request_of({"pixels": images["pixels"][:1]})
+one = infer_request({"pixels": images["pixels"][:1]})
 target = {"url": server.url, "model": "int8", "request": one, "token": server.token}
 measured = LoadTest(target, {"rates": rates, "seconds": seconds}).follow(lambda _: None)
 print(summary(load_data(measured)))
