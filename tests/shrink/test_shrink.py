@@ -193,7 +193,7 @@ def one_file(folder: Path, tensors: dict[str, torch.Tensor], **config: Any) -> P
 
 def test_what_cannot_be_done_is_refused_before_anything_is_written(llama: Path, tmp_path: Path) -> None:
     refusals = [
-        ([{"use": "weight_only", "method": "gptq"}], "gptq"), ([INT4, "n_m_prune"], "the last"), (["smooth_quant"], "the model at work"),
+        ([{"use": "weight_only", "method": "gptq"}], "--calibration"), ([INT4, "n_m_prune"], "the last"), (["smooth_quant"], "--calibration"), (["train"], "the model at work"),
         ([{**INT4, "skip": ["model.layers.9.*"]}], "no layer is called"), ([], "no step"), (["weight_onyl"], "weight_only"),
     ]  # fmt: skip
     for steps, reason in refusals:
