@@ -20,7 +20,7 @@ ROUND_WEIGHTS = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").re
 def copy_with_a_new_step(tmp_path: Path) -> Path:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "workbench", tmp_path / "workbench", ignore=ignore)
-    for name in ("promises", "zoo"):  # promises about saved transformers borrow the checkpoints of zoo
+    for name in ("promises", "zoo", "methods"):  # promises borrow checkpoints of zoo and contexts of methods
         shutil.copytree(ROOT / "tests" / name, tmp_path / "tests" / name, ignore=ignore)
     for name in ("tests/__init__.py", "tests/conftest.py", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
