@@ -1,4 +1,4 @@
-"""`workbench scale` on the command line; real rounds are those of the notebook (tests/notebooks/test_distribute.py)."""
+"""`workbench scale` on the command line; real rounds are those of the notebook (tests/notebooks/test_distribute_notebook.py)."""
 
 from __future__ import annotations
 
