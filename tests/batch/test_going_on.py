@@ -13,6 +13,8 @@ import nbformat
 import pytest
 from batch_notebooks import called, command, processes_of, written
 
+pytestmark = pytest.mark.slow  # together they take longer than `make check` may
+
 PARAMETERS = "seed: int = 0"
 COUNTED = "open('executed.txt', 'a').write(f'{seed}\\n')"
 SLOW = "import time; time.sleep(seed * 100)"

@@ -11,6 +11,8 @@ import nbformat
 import pytest
 from batch_notebooks import HOSTILE, THEN, called, processes_of, written
 
+pytestmark = pytest.mark.slow  # together they take longer than `make check` may
+
 KINDS = ("raise", "loop", "hog", "die", "leave", "rich", "spawn")
 
 

@@ -16,6 +16,8 @@ from batch_notebooks import called, command, processes_of, written
 
 from workbench.batch._client import MOST_PRINTED
 
+pytestmark = pytest.mark.slow  # together they take longer than `make check` may
+
 SEED = "seed: int = 0"
 FLAKY = """
 import pathlib

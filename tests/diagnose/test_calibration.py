@@ -19,6 +19,8 @@ from workbench.errors import InvalidInput
 from workbench.nouns import Examples, Run, Splits
 from workbench.store import Store
 
+pytestmark = pytest.mark.slow  # together they take longer than `make check` may
+
 STEPS = [{"use": "train", "epochs": 8}, {"use": "int8_static"}]
 
 

@@ -18,6 +18,8 @@ from workbench.diagnose._causes import changes, words
 from workbench.errors import InvalidInput
 from workbench.store import Store
 
+pytestmark = pytest.mark.slow  # together they take longer than `make check` may
+
 STATIC = {"use": "int8_static", "calibration": "minmax", "num_calibration": None, "per_channel": True, "skip": []}
 MODEL = {"use": "lenet_300_100", "hidden_1": 16, "hidden_2": 12}
 TRAIN = {"use": "train", "epochs": 12}

@@ -18,6 +18,8 @@ from workbench.job import Job
 from workbench.nouns import Grid, Quantization, Run
 from workbench.store import Store
 
+pytestmark = pytest.mark.slow  # together they take longer than `make check` may
+
 MODELS: dict[str, Any] = {
     "lenet": ("lenet_300_100", "digits", {"use": "train", "epochs": 1}),
     "vit": ({"use": "vit", "layers": 1, "width": 48}, "digits", {"use": "train", "epochs": 1}),

@@ -18,6 +18,8 @@ from workbench.part import Format
 from workbench.prefix import PrefixCache, keys
 from workbench.store import Store
 
+pytestmark = pytest.mark.slow  # together they take longer than `make check` may
+
 PRECISIONS: list[Any] = [None, *(name for name in STEPS if catalog.get("compress", name).precision)]  # type: ignore[attr-defined]
 LENET = {"use": "lenet_5", "channels_1": 8, "channels_2": 16, "hidden": 32}
 TEXT = {"use": "python_source", "length": 32, "num_examples": 200}

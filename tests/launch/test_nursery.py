@@ -17,6 +17,8 @@ from workbench.launch import _nursery_place
 from workbench.launch._forked import Forked
 from workbench.part import FAMILIES
 
+pytestmark = pytest.mark.slow  # together they take longer than `make check` may
+
 WAITS = "__import__('time').sleep(600)"
 
 

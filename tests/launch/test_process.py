@@ -21,6 +21,8 @@ from workbench.launch.process import Process
 from workbench.nouns import Run
 from workbench.store import Store
 
+pytestmark = pytest.mark.slow  # together they take longer than `make check` may
+
 STARTS = ("fork", "spawn")
 LONG = 60  # epochs that take seconds: time enough to be killed in
 

@@ -25,6 +25,8 @@ from workbench.report import write_report
 from workbench.store import Store
 from workbench.table import rows
 
+pytestmark = pytest.mark.slow  # together they take longer than `make check` may
+
 LANGUAGE = {
     "model": {"use": "tiny_lm", "layers": 1, "width": 16, "heads": 2, "ffn": 32},
     "data": {"use": "python_source", "length": 32, "num_examples": 200},

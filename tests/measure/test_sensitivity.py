@@ -20,6 +20,8 @@ from workbench.nouns import Examples, Run, Splits
 from workbench.part import Metric
 from workbench.store import Store
 
+pytestmark = pytest.mark.slow  # together they take longer than `make check` may
+
 NARROW = {"use": "lenet_300_100", "hidden_1": 16, "hidden_2": 8}
 LAYERS = ("fc1", "fc2", "fc3")
 TARGETS = np.arange(60) % NUM_CLASSES

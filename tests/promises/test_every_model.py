@@ -55,6 +55,7 @@ def test_its_card_agrees_with_the_module(name: str, samples: Path) -> None:
         assert tuple(modules[layer.name].weight.shape) == layer.weight_shape, layer.name
 
 
+@pytest.mark.slow
 @every_model
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_its_artifact_opens_for_a_stranger_and_from_memory(
@@ -74,6 +75,7 @@ def test_its_artifact_opens_for_a_stranger_and_from_memory(
     assert gap_to_recorded(in_memory(folder, files)) <= artifact.card["probe"]["tolerance"]
 
 
+@pytest.mark.slow
 @every_model
 def test_int8_lies_in_the_file(name: str, samples: Path, shared_store: Store) -> None:
     """Really int8 is what is stored, not what is said."""

@@ -71,6 +71,7 @@ def test_some_format_can_hold_its_result(name: str, tmp_path: Path) -> None:
     assert any(not reasons for reasons in refusals.values()), refusals
 
 
+@pytest.mark.slow
 @every_step
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_its_artifact_opens_for_a_stranger_and_gives_the_recorded_output(
@@ -113,6 +114,7 @@ def _output_gap(one: Run, other: Run) -> float:
     return largest_gap(*outputs)
 
 
+@pytest.mark.slow
 @every_step
 def test_the_same_job_twice_gives_the_same_weights(name: str, tmp_path: Path) -> None:
     """Seeds come from the job alone: two stores that know nothing of each other agree."""

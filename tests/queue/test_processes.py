@@ -31,7 +31,7 @@ from workbench.queue._folder import Folder
 from workbench.queue._keeper import library_stamp
 from workbench.store import Store
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups")]
 
 ROOT = Path(__file__).parents[2]
 HALF = small_job(steps=[*PRUNED])

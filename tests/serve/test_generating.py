@@ -19,6 +19,8 @@ from workbench.bench import carry_out
 from workbench.serve import process
 from workbench.store import Store
 
+pytestmark = pytest.mark.slow  # together they take longer than `make check` may
+
 TOKEN = "0123456789abcdef0123456789abcdef"
 PROMPT = "import os\n"
 
