@@ -5,29 +5,39 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lab_page import CELLS_WITH_ERRORS, command, open_notebook, run_cells, wait_for_kernel
+from lab_page import command, wait_for_kernel
 from own_lab import Lab, running_lab, running_voila
 from playwright.sync_api import Page, expect
+from workbench_page import (
+    CHART,
+    NOTEBOOK,
+    ROOT,
+    open_workbench,
+    picture,
+    run_button,
+    start,
+    store_of,
+    tab,
+    train_for,
+    wait_until,
+)
 
 from workbench.bench import carry_out
 from workbench.job import Job
 from workbench.store import Store
 
-ROOT = Path(__file__).parents[2]
-NOTEBOOK = "10_workbench.ipynb"
-PICTURES = ROOT / "reports" / "pictures"  # git-ignored; pytest-playwright empties its own folder
 METRICS = [{"use": "size"}, {"use": "quality"}, {"use": "latency", "pairs": 6, "restarts": 1, "singles": 30}]
 TRAIN = {"use": "train", "epochs": 2}
 PARAMETERS = {"epochs": 2, "fine_tune_epochs": 1, "model": "lenet_300_100", "metrics": METRICS}
-CHART = ".wb-trade-off .js-plotly-plot"
 POINTS = f"""() => document.querySelector('{CHART}').data
   .flatMap(trace => [...(trace.customdata ?? [])]).filter(id => typeof id === 'string')"""
+
+
 pytestmark = pytest.mark.slow
 
 
@@ -53,64 +63,6 @@ def _write_notebook(path: Path) -> None:
         if cell["id"] == "begin":
             cell["source"] = [line for line in cell["source"] if not line.startswith("begin(")]
     path.write_text(json.dumps(record))
-
-
-def store_of(lab: Lab) -> Store:
-    return Store(lab.root.parent / "runs")
-
-
-def wait_until(condition: Any, seconds: float, what: str) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"{what} didn't happen in {seconds} s"
-        time.sleep(0.1)
-
-
-def picture(page: Page, name: str) -> None:
-    """Keep what is seen: these are test artifacts to look at."""
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=str(PICTURES / f"{name}.png"))
-
-
-def open_workbench(page: Page, lab: Lab) -> None:
-    page.set_viewport_size({"width": 1400, "height": 1300})
-    open_notebook(page, lab, NOTEBOOK)
-    page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
-    start(page)
-
-
-def start(page: Page) -> None:
-    """Run all cells and wait until the chart holds points."""
-    run_cells(page)
-    assert page.evaluate(CELLS_WITH_ERRORS) == []
-    page.wait_for_function(f"() => document.querySelector('{CHART}')?.data?.length", timeout=120_000)
-    page.locator(".wb-workbench").scroll_into_view_if_needed()
-
-
-def tab(page: Page, title: str) -> None:
-    page.locator(".wb-main .lm-TabBar-tab", has_text=title).first.click()
-
-
-def add_step(page: Page, name: str) -> None:
-    page.locator(".wb-add-step select").select_option(label=name)
-    page.locator(".wb-add-step .wb-add").click()
-
-
-def run_button(page: Page) -> Any:
-    return page.locator(".wb-watch-runs button").first
-
-
-def train_for(page: Page, epochs: int) -> Any:
-    """Run plain training so long that it doesn't end by itself; returns its card once it runs."""
-    page.locator(".wb-presets button", has_text="as trained").click()
-    field = page.locator(".wb-step-train .wb-param-epochs input").last
-    field.fill(str(epochs))
-    field.press("Tab")
-    expect(run_button(page)).to_be_enabled(timeout=30_000)
-    run_button(page).click()
-    card = page.locator(".wb-run-card", has_text=str(epochs)).first
-    expect(card).to_contain_text("running", timeout=120_000)
-    return card
 
 
 def test_a_person_explores_runs_and_compares(page: Page, place: Lab, outside_requests: list[str]) -> None:

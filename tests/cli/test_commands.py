@@ -9,44 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.cli.calling import ARGUMENTS, NARROW, call, ids, read
 from workbench import bench, catalog, ceilings
-from workbench.cli import app
 from workbench.job import Job
 from workbench.store import Store
-
-NARROW = "lenet_300_100 hidden_1=16 hidden_2=8"
-ARGUMENTS = ["--model", NARROW, "--data", "digits", "--step", "train epochs=1", "--metrics", "size,quality"]
-
-
-def call(*words: object, code: int = 0) -> Any:
-    """Run a command and return its result; fails when the exit code isn't `code`."""
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == code, result.output + result.stderr
-    return result
-
-
-def read(*words: object, code: int = 0) -> dict[str, Any]:
-    record = json.loads(call(*words, "--json", code=code).stdout)
-    assert record["schema"] == 1
-    return record
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store with a trained model and the same one with int8 weights."""
-    folder = tmp_path_factory.mktemp("cli") / "runs"
-    call("run", *ARGUMENTS, "--step", "int8_dynamic", "--store", folder)
-    return Store(folder)
-
-
-def ids(runs: Store) -> tuple[str, str]:
-    trained, small = sorted(runs.runs(), key=lambda run: len(run.job["steps"]))
-    return trained.run_id, small.run_id
-
-
-# ── parts ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_parts_lists_every_family_with_parameters_for_programs() -> None:
@@ -66,9 +33,6 @@ def test_parts_of_a_family_shows_what_each_parameter_means() -> None:
 
 def test_an_unknown_family_is_bad_input_with_a_suggestion() -> None:
     assert "did you mean 'formats'?" in call("parts", "format", code=2).stderr
-
-
-# ── run ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_run_prints_intervals_and_the_path_of_the_artifact(runs: Store) -> None:
@@ -166,9 +130,6 @@ def test_nested_parts_are_dotted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen[1].steps[1].teacher == "run:some-01"
 
 
-# ── estimate ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def test_estimate_has_a_row_for_each_step_and_runs_nothing() -> None:
     record = read("estimate", "--model", "lenet_5", "--data", "digits", "--step", "train", "--step", "int8_static")
     assert [row["after"] for row in record["steps"]] == ["as built", "train 20", "int8 static"]
@@ -181,95 +142,6 @@ def test_estimate_refuses_like_run() -> None:
     assert (
         "format onnx" in call("estimate", "--model", "lenet_5", "--data", "digits", "--step", "bfloat16", code=2).stderr
     )
-
-
-# ── table, show ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_table_lists_runs_for_people_spreadsheets_and_programs(runs: Store) -> None:
-    assert all(run_id in call("table", "--store", runs.root).stdout for run_id in ids(runs))
-    lines = call("table", "--store", runs.root, "--csv").stdout.splitlines()
-    assert lines[0].startswith("run_id,model")
-    assert len(lines) == 3
-    rows = read("table", "--store", runs.root)["rows"]
-    assert {row["run_id"] for row in rows} == set(ids(runs))
-
-
-def test_table_picks_rows(runs: Store) -> None:
-    rows = read("table", "--store", runs.root, "--where", "recipe contains int8 and artifact_bytes > 10")["rows"]
-    assert [row["run_id"] for row in rows] == [ids(runs)[1]]
-    assert "did you mean 'accuracy'" in call("table", "--store", runs.root, "--where", "accurcy > 1", code=2).stderr
-
-
-def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:
-    assert "workbench run" in call("table", "--store", tmp_path).stdout
-
-
-def test_a_broken_record_is_skipped_and_named(runs: Store, tmp_path: Path) -> None:
-    (tmp_path / "broken-01").mkdir()
-    (tmp_path / "broken-01" / "run.json").write_text("{")
-    assert "broken-01" in call("table", "--store", tmp_path).stderr
-    assert "broken-01" in read("table", "--store", tmp_path)["skipped"][0]
-
-
-def test_the_store_may_come_from_the_environment(runs: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORKBENCH_STORE", str(runs.root))
-    assert len(read("table")["rows"]) == 2
-
-
-def test_show_takes_the_beginning_of_an_id_and_tells_everything(runs: Store) -> None:
-    trained, small = ids(runs)
-    said = call("show", small[:-5], "--store", runs.root).stdout
-    for wanted in (small, "train epochs=1", "CPU seconds", trained, "versions", "accuracy"):
-        assert wanted in said
-    assert read("show", small, "--store", runs.root)["parent"] == trained
-
-
-def test_show_of_nothing_or_of_two_is_bad_input(runs: Store) -> None:
-    assert "did you mean" in call("show", ids(runs)[0] + "9", "--store", runs.root, code=2).stderr
-    assert "2 runs" in call("show", "lenet", "--store", runs.root, code=2).stderr
-
-
-# ── compare, choose ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_compare_pairs_the_answers_and_says_that_speed_was_not_measured_together(runs: Store) -> None:
-    trained, small = ids(runs)
-    said = call("compare", trained, small, "--store", runs.root).stdout
-    assert "same 900 test examples" in said
-    assert "--measure" in said
-    record = read("compare", trained, small, "--store", runs.root)
-    assert record["a"] == trained
-    assert record["accuracy"]["both"] + record["accuracy"]["only_a"] > 0
-    assert record["latency"]["ratio"] is None
-
-
-def test_measuring_together_is_kept_and_found_again_in_either_order(runs: Store) -> None:
-    trained, small = ids(runs)
-    first = read("compare", trained, small, "--store", runs.root, "--measure")["latency"]
-    assert first["how"] == "measured together"
-    again = read("compare", trained, small, "--store", runs.root)["latency"]
-    assert again == first
-    swapped = read("compare", small, trained, "--store", runs.root)["latency"]["ratio"]["ratio"]
-    assert swapped == pytest.approx(1 / first["ratio"]["ratio"], rel=1e-6)
-
-
-def test_a_run_is_not_timed_against_itself(runs: Store) -> None:
-    trained, _ = ids(runs)
-    assert "against itself" in call("compare", trained, trained, "--measure", "--store", runs.root, code=2).stderr
-
-
-def test_choose_recommends_and_says_why_not_the_others(runs: Store) -> None:
-    trained, small = ids(runs)
-    record = read("choose", "--max-drop", "100", "--store", runs.root)
-    assert record["recommended"] == small  # fewer bytes, and any drop fits
-    assert list(record["why_not"]) == [trained]
-    assert small in call("choose", "--max-drop", "100", "--store", runs.root).stdout
-
-
-def test_choose_ends_with_one_when_nothing_fits_and_two_when_the_budget_is_none(runs: Store) -> None:
-    assert "no run fits" in call("choose", "--max-bytes", "10", "--store", runs.root, code=1).stdout
-    assert "max_drop" in call("choose", "--max-drop", "-1", "--store", runs.root, code=2).stderr
 
 
 def keys_of(record: Any) -> set[str]:
@@ -295,9 +167,6 @@ def test_every_field_of_json_is_documented_in_the_help(runs: Store, tmp_path: Pa
         said = call(command, "--help").stdout
         missing = [key for key in keys_of(record) - {"split"} if f'"{key}"' not in said]
         assert not missing, (command, missing)
-
-
-# ── doctor, lab, and all of them ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_doctor_measures_once_and_reports_the_ceilings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,3 +43,10 @@ def aged(path: Path, days: float) -> Path:
 
 def names(store: Store) -> list[str]:
     return sorted(run.run_id for run in store.runs())
+
+
+def content(store: Store) -> dict[str, bytes]:
+    """Return every visible file of a store."""
+    files = (path for path in store.root.rglob("*") if path.is_file())
+    found = {str(path.relative_to(store.root)): path.read_bytes() for path in files}
+    return {name: text for name, text in found.items() if not name.startswith(".")}

@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from tests.charts.crafted_runs import crafted_run, with_predictions
-from widgets import _trade_off_chart, _trade_off_facts
+from tests.widgets.trade_offs import points, session_of_four
 from widgets.pump import Pump
 from widgets.session import Session
 from widgets.trade_off import TradeOff
 from workbench.compare import choose
 from workbench.errors import WorkbenchError
-from workbench.nouns import Run
-
-TARGETS = np.arange(400) % 10
-NUM_WRONG = {"parent-01": 4, "small-01": 4, "bad-01": 80, "slow-01": 4}
 
 
-def made(folder: Path, run_id: str, **values: Any) -> Run:
-    """Return a run whose validation answers are wrong NUM_WRONG times of 400."""
-    wrong = NUM_WRONG[run_id]
-    answers = np.where(np.arange(400) < wrong, (TARGETS + 1) % 10, TARGETS)
-    kept = with_predictions(folder / run_id, answers, TARGETS)
-    parent = None if run_id == "parent-01" else "parent-01"
-    return crafted_run(run_id, accuracy=1 - wrong / 400, folder=kept, parent=parent, **values)
+def set_budget(panel: TradeOff, name: str, value: float) -> None:
+    row = panel.budgets.rows[name]
+    row.free.value, row.slider.value = False, value
+    panel.pump.drain()
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
-    """Four runs: the parent, a good small one, a bad tiny one, a slow one; the picked recipe is none of them."""
-    pruned = ({"use": "train"}, {"use": "channel_prune", "ratio": 0.5})
-    session = Session(tmp_path / "runs", steps=[{"use": "train"}, {"use": "channel_prune", "ratio": 0.25}])
-    runs = [
-        made(tmp_path, "parent-01", size=500_000, p50=0.10),
-        made(tmp_path, "small-01", size=100_000, p50=0.05, steps=pruned),
-        made(tmp_path, "bad-01", size=20_000, p50=0.01, steps=pruned),
-        made(tmp_path, "slow-01", size=90_000, p50=0.90, steps=pruned),
-    ]
-    session.runs = tuple(replace(run, job={**run.job, "data": session.data}) for run in runs)
-    session.shelf.by_id = {run.run_id: run for run in session.runs}
-    return session
+    return session_of_four(tmp_path)
 
 
 @pytest.fixture
@@ -53,23 +32,6 @@ def panel(session: Session) -> TradeOff:
     panel = TradeOff(session, Pump())
     panel.pump.drain()
     return panel
-
-
-def points(panel: TradeOff) -> dict[str, tuple[float, float]]:
-    """Return the drawn points by their customdata; what a browser gets."""
-    figure = panel._figure()
-    return {
-        name: (float(x), float(y))
-        for trace in figure.data
-        if trace.customdata is not None
-        for name, x, y in zip(trace.customdata, trace.x, trace.y)
-    }
-
-
-def set_budget(panel: TradeOff, name: str, value: float) -> None:
-    row = panel.budgets.rows[name]
-    row.free.value, row.slider.value = False, value
-    panel.pump.drain()
 
 
 def test_a_budget_moved_by_hand_changes_count_and_recommendation(session: Session, panel: TradeOff) -> None:
@@ -110,37 +72,6 @@ def test_a_slider_that_moves_on_is_not_pulled_back(session: Session, panel: Trad
 def test_sliders_span_what_was_measured(panel: TradeOff) -> None:
     slider = panel.budgets.rows["max_latency_ms"].slider
     assert 10**slider.min == pytest.approx(0.01, rel=0.03) and 10**slider.max == pytest.approx(0.9, rel=0.03)
-
-
-def test_the_picked_recipe_is_a_hollow_point_at_the_accuracy_of_its_parent(session: Session, panel: TradeOff) -> None:
-    size, accuracy = points(panel)["estimate:0"]
-    assert 200_000 < size < 500_000 and accuracy == 148 / 149
-    estimate, _ = _trade_off_chart.picked_estimate(session)
-    assert estimate is not None
-    point = _trade_off_chart.picked_point(session, estimate, session.run_of("parent-01"), None)
-    assert point is not None and point.unknown == ("y",) and point.x_interval and point.x_interval[0] < size
-    assert "accuracy isn" in panel.expected.value and "estimated size" in panel.expected.value
-
-
-def test_a_knob_moves_the_estimate_and_measures_nothing_again(
-    session: Session, panel: TradeOff, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = points(panel)["estimate:0"][0]
-    monkeypatch.setattr(_trade_off_chart, "pareto_data", lambda *_, **__: pytest.fail("placed again"))
-    session.steps = [{"use": "train"}, {"use": "channel_prune", "ratio": 0.75}]
-    panel.pump.drain()
-    assert points(panel)["estimate:0"][0] < before / 2
-
-
-def test_once_measured_the_error_of_the_prediction_is_said_and_drawn(session: Session, panel: TradeOff) -> None:
-    job = session.job()
-    run = replace(session.runs[1], run_id=f"{job.job_id}-01", job_id=job.job_id, job=job.to_json())
-    session.shelf.by_id[run.run_id] = run
-    session.runs = (*session.runs, run)
-    panel.pump.drain()
-    assert f"measured as {run.run_id}" in panel.expected.value and "below the band" in panel.expected.value
-    joined = next(trace for trace in panel._figure().data if trace.name == "estimate → measured")
-    assert len([x for x in joined.x if np.isfinite(x)]) == 2
 
 
 def test_a_click_picks_b_and_a_box_selects(session: Session, panel: TradeOff) -> None:
@@ -211,14 +142,6 @@ def test_all_quantities_are_one_line_per_run(session: Session, panel: TradeOff) 
     assert names == {"parent-01", "small-01", "bad-01", "slow-01"}
 
 
-def test_estimates_of_past_jobs_are_held_against_their_measurements(session: Session, panel: TradeOff) -> None:
-    panel.axes.kind.value = "Estimates checked"
-    panel.pump.drain()
-    alt = panel.stage.charts["Estimates checked"].alt
-    assert "size: " in alt and "inside the band" in alt and len(panel.stage.view.children) == 1
-    assert panel.checked.unknown(session.of_this_model()) == [], "made once"
-
-
 def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
     panel = TradeOff(Session(tmp_path), Pump())
     panel.pump.drain()
@@ -271,37 +194,3 @@ def test_headless_there_is_a_figure_and_the_whole_verdict(panel: TradeOff) -> No
     figure, said = panel.static()
     assert figure.layout.meta["alt"] and json.loads(figure.to_json())["data"]
     assert "4 of 4 fit" in said.data and "bad-01" in said.data and "Baseline" in said.data
-
-
-def test_an_illegal_recipe_has_no_estimate_and_says_the_first_reason(session: Session, panel: TradeOff) -> None:
-    session.steps = [{"use": "train", "epochs": -1}]
-    panel.pump.drain()
-    assert "no estimate" in panel.expected.value and "epochs" in panel.expected.value
-    assert "estimate:0" not in points(panel)
-
-
-def test_a_latency_taken_otherwise_is_not_held_against_the_estimate(session: Session) -> None:
-    estimate, _ = _trade_off_chart.picked_estimate(session)
-    assert estimate is not None
-    cost = replace(estimate.cost, latency_ms_low=0.01, latency_ms_high=0.2)
-    run = session.runs[1]
-    said = "; ".join(_trade_off_facts.prediction_errors(replace(estimate, cost=cost), run))
-    assert "latency: estimated 0.01 ms to 0.2 ms, measured 0.05 ms, within the band" in said
-    batched = tuple(replace(m, conditions={**m.conditions, "batch": 32}) for m in run.measurements)
-    said = "; ".join(
-        _trade_off_facts.prediction_errors(replace(estimate, cost=cost), replace(run, measurements=batched))
-    )
-    assert "latency" not in said and "size" in said
-
-
-def test_a_knob_moves_the_estimate_at_once_and_the_figure_follows_when_it_rests(
-    session: Session, panel: TradeOff
-) -> None:
-    chart = panel.stage.charts["Points"]
-    before, place = chart.figure, points(panel)["estimate:0"]
-    session.steps = [{"use": "train"}, {"use": "channel_prune", "ratio": 0.75}]
-    panel._recipe_changed()
-    (moved,) = chart.moved
-    assert chart.figure == before and moved["x"][0] < place[0] and moved["customdata"] == ["estimate:0"]
-    panel.pump.drain()
-    assert chart.figure != before and chart.moved == [] and points(panel)["estimate:0"][0] == moved["x"][0]
