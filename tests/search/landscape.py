@@ -9,7 +9,7 @@ from typing import Any
 from tests.compare.crafted import run as crafted_run
 from workbench.job import Job
 from workbench.nouns import Run
-from workbench.search._searching import Searching
+from workbench.search._carrying import Carrying
 from workbench.store import write_json
 
 BYTES = {"onnx": 1.0, "coded": 0.9, "pt2": 1.2, "openvino": 1.1}
@@ -53,19 +53,19 @@ def made(job: Job, root: Any, *, wrong_test: Any = None) -> Run:
 
 
 class Landscape:
-    """Takes the place of `Searching._carry_out`; stops like Ctrl-C after `most` jobs."""
+    """Takes the place of `Carrying.carry_out`; stops like Ctrl-C after `most` jobs."""
 
     def __init__(self, monkeypatch: Any, *, most: int = 10_000, wrong_test: Any = None) -> None:
         self.most, self.wrong_test = most, wrong_test
         self.jobs: list[Job] = []
         outer = self
 
-        def carry_out(search: Searching, jobs: Sequence[Job]) -> list[Run | None]:
+        def carry_out(search: Carrying, jobs: Sequence[Job]) -> list[Run | None]:
             return [outer.run_of(search, job) for job in jobs]
 
-        monkeypatch.setattr(Searching, "_carry_out", carry_out)
+        monkeypatch.setattr(Carrying, "carry_out", carry_out)
 
-    def run_of(self, search: Searching, job: Job) -> Run:
+    def run_of(self, search: Carrying, job: Job) -> Run:
         if found := search.store.find(job.job_id):
             return found
         if len(self.jobs) >= self.most:

@@ -13,6 +13,7 @@ import typer
 from workbench.cli import (
     _batch_results,
     _diagnose,
+    _doctor,
     _instructor,
     _join,
     _jupyter,
@@ -29,6 +30,7 @@ from workbench.cli import (
     _search,
     _serve,
     _shrink,
+    _study,
     _track,
 )
 from workbench.cli._options import (
@@ -192,6 +194,8 @@ for _command in (
     _results.choose,
 ):
     app.command()(_command)
+app.command()(_study.study)
+app.command()(_doctor.doctor)
 app.command()(_search.search)
 app.command()(_search.reach)
 app.command()(_scale.scale)
@@ -218,75 +222,6 @@ for _change in (_lifecycle.note, _lifecycle.pin, _lifecycle.unpin, _lifecycle.de
 app.command("import")(_lifecycle.take_in)
 app.command()(_package.package)
 app.command()(_load.load)
-
-
-@app.command()
-def study(
-    file: Annotated[str, typer.Argument(metavar="FILE.yaml", help="A study file, or the name of a shipped one")],
-    store: Store = HERE,
-    workers: Annotated[int, typer.Option(min=1, help="Jobs that run side by side")] = 2,
-    track: _track.Track = None,
-    json: Json = False,
-) -> None:
-    """Carry out many recipes on one or several models; what is done already is not done again.
-
-    The keys of a study file: name, title, data, format, metrics, seeds, train (steps in front of every recipe), models
-    (NAME: a part, or {model, train, further parts that recipes call $NAME}), recipes (NAME: {steps, format: a format, a
-    list or `fastest`, model, train, metrics, seeds, only}). Shipped: tradeoffs, quick, deep_compression. `fastest` is one
-    job per format that can hold the model; which one answers first, and why, is said at the end.
-
-    \b
-    --json: {"schema", "name", "runs": [{"run_id", "job_id", "model", "recipe", "format", "status", "error"}], "fastest":
-      [{"model", "recipe", "winner": run id, "format", "why": [sentences], "rivals": as for `workbench run`}]}
-    """
-    from workbench import study as studies
-    from workbench.cli import _fastest
-    from workbench.cli import _pages as pages
-    from workbench.cli._progress import StudyProgress
-    from workbench.cli._text import say_json
-    from workbench.store import Store as RunStore
-
-    _track.check(track)
-    read = studies.read_study(file)
-    labels = studies.labels(read)
-    with StudyProgress(labels) as progress:
-        runs = studies.carry_out_study(read, RunStore(store), workers=workers, on_event=progress)
-    verdicts = _fastest.of_study(read, runs, RunStore(store))
-    if json:
-        told = [{"model": label.model, "recipe": label.recipe, **each.to_json()} for label, each in verdicts.items()]
-        say_json({"name": read.name, "runs": pages.study_rows(runs, labels), "fastest": told})
-    else:
-        pages.say_study(runs, labels, store)
-        for label, verdict in verdicts.items():
-            _fastest.say(verdict, f"{label.model}, {label.recipe}")
-    _track.mirror([run for run in runs if run.run_id], track)
-    exit_unless(all(each.status == "done" for each in runs))
-
-
-@app.command()
-def doctor(
-    store: Store = HERE,
-    again: Annotated[bool, typer.Option("--again", help="Measure the ceilings anew")] = False,
-    json: Json = False,
-) -> None:
-    """Look at this machine and installation; measure what one thread can do at most (once, seconds).
-
-    \b
-    --json: {"schema", "ok", "findings": [{"name", "status": PASS|WARN|FAIL, "found", "fix"}], "ceilings":
-      {"machine", "float32_gflops", "float32_row_gflops", "bfloat16_…", "int8_…", "read_gb_per_s", "call_us"}}
-    """
-    from workbench import ceilings
-    from workbench import doctor as doctors
-    from workbench.cli import _pages as pages
-    from workbench.cli._text import say_json
-
-    findings = doctors.examine(store)
-    record = doctors.to_json(findings, ceilings.obtain(again=again))
-    if json:
-        say_json(record)
-    else:
-        pages.say_findings(findings, record["ceilings"])
-    exit_unless(record["ok"])
 
 
 def main() -> None:

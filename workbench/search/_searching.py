@@ -15,16 +15,14 @@ from workbench.errors import InvalidInput
 from workbench.job import Job
 from workbench.nouns import Run
 from workbench.part import Metric
-from workbench.queue._adopted import Adopted
-from workbench.queue._work import SECONDS_BETWEEN_LOOKS, Work
 from workbench.search import _aims, _suggest
 from workbench.search._aims import AIMS, Measured
+from workbench.search._carrying import Carrying
 from workbench.search._refusing import Bar, Refusing
 from workbench.search._result import BY_HAND, Found, front_of, judge
 from workbench.search._space import Space, space_of, steps_and_format
 from workbench.search._state import State, Trial
-from workbench.store import DRAFT, Store
-from workbench.study import with_relatives
+from workbench.store import Store
 
 MOST_REFUSED = 300  # recipes in a row that are not worth a run: nothing new is left
 MOST_REPEATED = 200  # proposals in a row that only repeat what was decided: likewise
@@ -56,6 +54,7 @@ class Searching:
         )  # fmt: skip
         self.began = time.monotonic()
         self.deadline = self.began + budget
+        self.carrying = Carrying(store, self.deadline, lambda event: self._say(None, event=event))
         self.runs: dict[str, Run] = {}  # finished ones by job id
         self.choice: Choice | None = None
 
@@ -88,7 +87,7 @@ class Searching:
 
     def _take_up(self) -> None:
         """Look up what an earlier process has finished, and finish what it had begun."""
-        self._carry_out([self.base])
+        self.carrying.carry_out([self.base])
         for trial in list(self.state.trials):
             self.refusing.seen.add(trial.job_id)
             if not trial.refused and trial.status in ("", "done"):
@@ -158,7 +157,7 @@ class Searching:
         job = self._job(trial)
         began = time.monotonic()
         is_known = bool(self.store.find(job.job_id))
-        if (run := self._carry_out([job])[-1]) is None:
+        if (run := self.carrying.carry_out([job])[-1]) is None:
             return  # cut off by the deadline: it is taken up by the next call
         self.runs[job.job_id] = run
         if not trial.status:
@@ -171,27 +170,6 @@ class Searching:
     def _job(self, trial: Trial) -> Job:
         steps = [*self.base.to_json()["steps"], *trial.steps]
         return Job.from_json({**self.base.to_json(), "steps": steps, "format": trial.format})
-
-    def _carry_out(self, jobs: Sequence[Job]) -> list[Run | None]:
-        """Carry out jobs and what they compare themselves with; None for those that the deadline cut off."""
-        work = Work(self.store)
-        under_way = {run.job_id: run for run in self.store.drafts() if run.status == "running"}
-        for job in with_relatives(jobs):
-            run = under_way.get(job.job_id)
-            if run and not self.store.find(job.job_id):
-                draft = self.store.root / f"{DRAFT}{run.run_id}"
-                work.adopt(job, draft, Adopted(draft, self.store))
-            else:
-                work.add(job)
-        try:
-            while work.busy and time.monotonic() < self.deadline:
-                for happened in work.look():
-                    if happened.active and not happened.ended:
-                        self._say(None, event=happened.active.last)
-                time.sleep(SECONDS_BETWEEN_LOOKS)
-        finally:
-            work.cancel()
-        return [work.ended.get(job.job_id) for job in jobs]
 
     # ── what is known ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -277,7 +255,7 @@ class Searching:
         for seed in range(self.base.seed + 1, self.base.seed + self.seeds):
             if job is None or not self._has_time():
                 break
-            run = self._carry_out([replace(job, seed=seed)])[0]
+            run = self.carrying.carry_out([replace(job, seed=seed)])[0]
             runs += [run] if run and run.status == "done" else []
         return runs
 
@@ -288,7 +266,9 @@ class Searching:
             for number in self.threads:
                 run: Run | None = member.run
                 if number != self.threads[0]:
-                    run = self._carry_out([self._timed_with(member.run, number)])[0] if self._has_time() else None
+                    run = (
+                        self.carrying.carry_out([self._timed_with(member.run, number)])[0] if self._has_time() else None
+                    )
                 median = run.get("latency_ms_p50", threads=number) if run else None
                 if median:
                     timed.setdefault(member.run.run_id, {})[number] = Measured(median.value, median.lo, median.hi)
