@@ -17,13 +17,13 @@ ACTIONS = {"up": "arrow-up", "down": "arrow-down", "duplicate": "clone", "remove
 
 
 class StepRow:
-    """`on_change(record)` is told what a person sets, `on_action(row, action)` which button was pressed."""
+    """`on_change(row, record)` is told what a person sets, `on_action(row, action)` which button was pressed."""
 
     def __init__(
         self,
         record: dict[str, Any],
         *,
-        on_change: Callable[[StepRow], None],
+        on_change: Callable[[StepRow, dict[str, Any]], None],
         on_action: Callable[[StepRow, str], None],
         do: Do,
     ) -> None:
@@ -73,8 +73,7 @@ class StepRow:
         self.line.value = f"<span>{html.escape(line)}</span>{small}"
 
     def _edited(self, record: dict[str, Any]) -> None:
-        self.record = record
-        self._on_change(self)
+        self._on_change(self, record)
 
     def _button(self, action: str, icon: str) -> ipywidgets.Button:
         button = ipywidgets.Button(description=action, icon=icon, layout={"width": "auto"})

@@ -61,7 +61,7 @@ class BuildRecipe:
 
     def _show_steps(self, steps: list[dict[str, Any]]) -> None:
         """Give each step a row; rows stay as they are unless steps came, went or changed places."""
-        if [row.part.name() for row in self.rows] != [step["use"] for step in steps]:
+        if self._names() != [step["use"] for step in steps]:
             spare = list(self.rows)
             same = [_take(spare, lambda row, step=step: row.record == step) for step in steps]
             self.rows = [
@@ -99,14 +99,30 @@ class BuildRecipe:
 
     def _act(self, row: StepRow, action: str) -> None:
         """Move, double or remove the step of a row; the rows follow the session."""
-        if row not in self.rows:
+        index, steps = self._place(row), list(self.session.steps)
+        if index is None:
             return  # it went while the click was on its way
-        index, steps = self.rows.index(row), list(self.session.steps)
         step = steps.pop(index)
         again = {"up": [index - 1], "down": [index + 1], "duplicate": [index, index], "remove": []}[action]
         for place in again:
             steps.insert(max(0, place), step)
         self._set_steps(steps)
+
+    def _edit(self, row: StepRow, record: dict[str, Any]) -> None:
+        """Take over what a person set in a row; what came from elsewhere in the meantime stays."""
+        index, steps = self._place(row), list(self.session.steps)
+        if index is not None:
+            row.record = steps[index] = record
+            self._set_steps(steps)
+
+    def _place(self, row: StepRow) -> int | None:
+        """Return which of the session's steps a row shows; None when it shows none any more."""
+        if self._names() != [step["use"] for step in self.session.steps]:
+            self._show_steps(self.session.steps)  # a preset was pressed and the rows haven't followed yet
+        return self.rows.index(row) if row in self.rows else None
+
+    def _names(self) -> list[str]:
+        return [row.part.name() for row in self.rows]
 
     def _insert(self, index: int, record: dict[str, Any]) -> None:
         steps = list(self.session.steps)
@@ -127,8 +143,7 @@ class BuildRecipe:
             self.session.seed = values["seed"]
 
     def _row(self, step: dict[str, Any]) -> StepRow:
-        changed = lambda _row: self._set_steps([row.record for row in self.rows])  # noqa: E731
-        return StepRow(step, on_change=changed, on_action=self._act, do=self.pump.do)
+        return StepRow(step, on_change=self._edit, on_action=self._act, do=self.pump.do)
 
     def _preset(self, name: str) -> ipywidgets.Button:
         button = ipywidgets.Button(description=name, tooltip=f"Replace the recipe: {name}", layout={"width": "auto"})

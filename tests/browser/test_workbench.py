@@ -19,6 +19,7 @@ from workbench_page import (
     ROOT,
     open_workbench,
     picture,
+    plain_training,
     run_button,
     start,
     store_of,
@@ -145,8 +146,7 @@ def test_a_bad_value_is_told_beside_its_control_and_cancel_works_at_once(
     page: Page, place: Lab, outside_requests: list[str]
 ) -> None:
     open_workbench(page, place)
-    page.locator(".wb-presets button", has_text="as trained").click()
-    epochs = page.locator(".wb-step-train .wb-param-epochs input").last
+    epochs = plain_training(page)
     epochs.fill("0")
     epochs.press("Tab")
     expect(page.locator(".wb-step-train [role=alert]").first).to_contain_text("1 ≤ epochs", timeout=30_000)

@@ -63,10 +63,16 @@ def run_button(page: Page) -> Any:
     return page.locator(".wb-watch-runs button").first
 
 
+def plain_training(page: Page) -> Any:
+    """Press `as trained` and return the field of its epochs, once the steps of the recipe before are gone."""
+    page.locator(".wb-presets button", has_text="as trained").click()
+    expect(page.locator(".wb-steps .wb-step")).to_have_count(1, timeout=30_000)
+    return page.locator(".wb-step-train .wb-param-epochs input").last
+
+
 def train_for(page: Page, epochs: int) -> Any:
     """Run plain training so long that it doesn't end by itself; returns its card once it runs."""
-    page.locator(".wb-presets button", has_text="as trained").click()
-    field = page.locator(".wb-step-train .wb-param-epochs input").last
+    field = plain_training(page)
     field.fill(str(epochs))
     field.press("Tab")
     expect(run_button(page)).to_be_enabled(timeout=30_000)

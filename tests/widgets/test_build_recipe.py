@@ -79,6 +79,24 @@ def test_typing_in_one_step_leaves_every_other_widget_alone(tmp_path: Any) -> No
     assert (panel.view.children, panel.steps.children, [row.form.view.children for row in panel.rows]) == before
 
 
+def test_an_edit_right_after_a_preset_does_not_undo_the_preset(tmp_path: Any) -> None:
+    session, pump, panel = opened(tmp_path, TRAIN, PRUNE, TRAIN)
+    panel.presets["int8"].click()
+    number(panel, 0, "epochs").value = 7  # before the rows have followed
+    number(panel, 2, "epochs").value = 9  # the preset has no such step: this edit has nowhere to go
+    pump.drain()
+    assert uses(session) == ["train", "int8_static"] and session.steps[0]["epochs"] == 7
+    assert number(panel, 0, "epochs").value == 7
+
+
+def test_a_click_right_after_a_preset_acts_on_the_step_that_was_clicked(tmp_path: Any) -> None:
+    session, pump, panel = opened(tmp_path, TRAIN, PRUNE, INT8)
+    panel.presets["int8"].click()
+    panel.rows[2].buttons["remove"].click()
+    pump.drain()
+    assert uses(session) == ["train"]
+
+
 def test_an_edit_under_way_is_not_pulled_back_by_its_own_echo(tmp_path: Any) -> None:
     session, pump, panel = opened(tmp_path, TRAIN, PRUNE)
     slider = find(panel.rows[1].form, "sparsity", ipywidgets.IntSlider)
