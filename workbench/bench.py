@@ -23,6 +23,7 @@ from workbench import machine, ranks, recorder
 from workbench._made import tell_made
 from workbench.errors import Cancelled, InvalidInput, RunFailed, WorkbenchError
 from workbench.job import Job
+from workbench.launch import _bound
 from workbench.nouns import Run
 from workbench.store import DRAFT, Store, own
 
@@ -146,7 +147,7 @@ def work(draft: Path, root: Path, *, began_cpu: float = 0.0) -> int:
 
     team = ranks.mine(draft)
     if team.size > 1:
-        ranks.end_with_agent()
+        _bound.end_with_parent()
         if not draft.is_dir():
             return 0  # the run has been published, and the agent didn't know
     if not team.leads:
@@ -168,7 +169,7 @@ def work(draft: Path, root: Path, *, began_cpu: float = 0.0) -> int:
     with machine.Quiet() as quiet:
         said = recorder.Recorder(draft, run_id, breathe=quiet.breathe)
         said.listen_for_cancel()
-        said.event("started")
+        said.event("started", pid=os.getpid())
         try:
             if earlier := team.first_failure():
                 ending: dict[str, Any] = {"status": "failed", "error": earlier}
@@ -200,7 +201,7 @@ def _follow(draft: Path, root: Path, team: ranks.Ranks) -> int:
 
     said = recorder.Recorder(draft, draft.name.removeprefix(DRAFT), file=team.events)
     said.listen_for_cancel()
-    said.event("started")
+    said.event("started", pid=os.getpid())
     try:
         follow_through(draft, Store(root), said, machine.Quiet(), team)
     except Cancelled as stopped:
@@ -239,6 +240,7 @@ def main(arguments: list[str]) -> int:
         return work(Path(first), Path(second))
     from workbench import fresh
 
+    _bound.end_with_parent()
     return {"fresh": fresh.answer_fresh, "card": fresh.answer_card}[verb](Path(first), Path(second))
 
 
