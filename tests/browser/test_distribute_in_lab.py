@@ -25,7 +25,7 @@ def test_two_processes_are_started_and_followed_from_the_tab(
     nbformat.write(notebook, tmp_path / "panel.ipynb")
     page.set_viewport_size({"width": 1400, "height": 2200})
     with running_voila(tmp_path, tmp_path / "panel.ipynb") as address:
-        page.goto(address)
+        page.goto(address, timeout=STARTS_MS)
         page.wait_for_selector(".wb-workbench", timeout=STARTS_MS)
         page.locator(".wb-main .lm-TabBar-tab", has_text="Distribute").first.click()
         panel = page.locator(".wb-distribute")
