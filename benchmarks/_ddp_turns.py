@@ -1,13 +1,13 @@
-"""(Under torch.distributed.run) the same training three ways in turn: by hand with DDP, by us, by us with events written.
+"""(In each of several processes) the same training by hand with DDP and by us in turn, and by us with every other update told.
 
-Writes OUT with the mean seconds of an update of each turn, of the slowest process.
+`main(["work", FOLDER, _])` reads FOLDER/wanted.json and writes FOLDER/turns.json, of the slowest process: the mean seconds of an
+update of each turn, and those of single updates, told ones and silent ones beside each other.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 from workbench import catalog, ranks
+from workbench.launch import _bound
 from workbench.nouns import Examples
 from workbench.recorder import Recorder
 from workbench.train import fit
@@ -50,21 +51,35 @@ def by_hand(model: Any, examples: Examples, batch_size: int, updates: int) -> fl
     return (time.perf_counter() - began) / updates
 
 
-def by_us(model: Any, examples: Examples, batch_size: int, updates: int, say: Any) -> float:
+def by_us(model: Any, examples: Examples, batch_size: int, says: list[Any]) -> list[float]:
+    """Return the seconds of each update after the first ones; `says` take turns in being told, one update each."""
     layout: Any = catalog.make("layout", "data_parallel")
     moments: list[float] = []
 
     def told(*args: Any, **named: Any) -> None:
-        say(*args, **named)
+        says[len(moments) % len(says)](*args, **named)
         moments.append(time.perf_counter())
 
     spread = layout.spread(Path("nowhere"), every=0)
     fit(model, examples, seed=0, say=told, spread=spread, epochs=1, batch_size=batch_size)
-    return (moments[-1] - moments[WARM_UPS - 1]) / updates
+    return np.diff(moments)[WARM_UPS - 1 :].tolist()
 
 
-def main(wanted: dict[str, Any], out: Path) -> None:
-    team = ranks.mine(out)
+def silent(*_: Any, **__: Any) -> None:
+    """Take what is said and do nothing with it."""
+
+
+def slowest(team: ranks.Ranks, seconds: list[float]) -> list[float]:
+    """Return of each number the largest of any process."""
+    told: list[Any] = [None] * team.size
+    dist.all_gather_object(told, seconds)
+    return np.max(told, axis=0).tolist()
+
+
+def main(arguments: list[str]) -> int:
+    _bound.end_with_parent()
+    place = Path(arguments[1])
+    wanted, team = json.loads((place / "wanted.json").read_text()), ranks.mine(place)
     with team.joined(), tempfile.TemporaryDirectory() as folder:
         data: Any = catalog.make("data", wanted["data"])
         torch.manual_seed(0)
@@ -73,20 +88,23 @@ def main(wanted: dict[str, Any], out: Path) -> None:
         examples = train.take(np.arange((WARM_UPS + updates) * batch) % len(train))
         turns = {
             "hand": lambda part: by_hand(part, examples, batch, updates),
-            "ours": lambda part: by_us(part, examples, batch, updates, lambda *_, **__: None),
-            "events": lambda part: by_us(part, examples, batch, updates, Recorder(Path(folder), "run").say),
+            "ours": lambda part: float(np.mean(by_us(part, examples, batch, [silent]))),
         }
-        taken: dict[str, list[float]] = {name: [] for name in turns}
+        taken: dict[str, list[float]] = {"hand": [], "ours": [], "told": [], "silent": []}
+        tell = Recorder(Path(folder), "run").say
         for number in range(wanted["rounds"]):
             names = list(turns) if number % 2 == 0 else list(reversed(turns))  # whoever is first is so half of the time
             for name in names:
                 dist.barrier()
-                told: list[Any] = [None] * team.size
-                dist.all_gather_object(told, turns[name](copy.deepcopy(model)))
-                taken[name].append(max(told))
+                taken[name] += slowest(team, [turns[name](copy.deepcopy(model))])
+            dist.barrier()
+            pair = ["told", "silent"] if number % 2 == 0 else ["silent", "told"]
+            both = slowest(
+                team,
+                by_us(copy.deepcopy(model), examples, batch, [tell if name == "told" else silent for name in pair]),
+            )
+            for update, seconds in enumerate(both, start=WARM_UPS):
+                taken[pair[update % 2]].append(seconds)
         if team.leads:
-            out.write_text(json.dumps(taken))
-
-
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]), Path(sys.argv[2]))
+            (place / "turns.json").write_text(json.dumps(taken))
+    return 0

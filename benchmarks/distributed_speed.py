@@ -10,18 +10,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from _results import finish, median
 
 from workbench import bench, scale
+from workbench.cli._signals import ending_like_ctrl_c
 from workbench.job import Job
-from workbench.launch import _order
+from workbench.launch import _elastic, _order
 from workbench.store import Store
 
 MODEL = {"use": "tiny_lm", "layers": 8, "width": 384, "heads": 6, "ffn": 1344}
@@ -31,9 +31,12 @@ SMALL = {"use": "lenet_300_100", "hidden_1": 64, "hidden_2": 32}
 
 def turns(rounds: int, updates: int, folder: Path) -> dict[str, list[float]]:
     wanted = {"model": MODEL, "data": DATA, "batch": 8, "rounds": rounds, "updates": updates}
-    script = Path(__file__).with_name("_ddp_turns.py")
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    subprocess.run([*words, json.dumps(wanted), str(folder / "turns.json")], check=True, env=_order.environment(1))
+    (folder / "wanted.json").write_text(json.dumps(wanted))
+    worker = _elastic.here(replace(_order.order(folder, folder, 1), module="_ddp_turns"), 2, restarts=0)
+    try:
+        assert worker.wait() == 0, (folder / "log.txt").read_text()
+    finally:
+        worker.cancel()
     return json.loads((folder / "turns.json").read_text())
 
 
@@ -55,12 +58,14 @@ def start_and_cancel(store: Store, seed: int) -> tuple[float, float]:
     began = time.perf_counter()
     draft, worker = bench.submit(job, store)
     tail = bench.Tail(draft)
-    while not any(event["kind"] == "progress" for event in tail.news()):
-        time.sleep(0.01)
-        assert worker.poll() is None, (draft / "log.txt").read_text()
-    first = time.perf_counter() - began
-    began = time.perf_counter()
-    worker.cancel(grace=30.0)
+    try:
+        while not any(event["kind"] == "progress" for event in tail.news()):
+            time.sleep(0.01)
+            assert worker.poll() is None, (draft / "log.txt").read_text()
+        first = time.perf_counter() - began
+        began = time.perf_counter()
+    finally:  # also when this script is told to end
+        worker.cancel(grace=30.0)
     return first, time.perf_counter() - began
 
 
@@ -73,7 +78,7 @@ def main() -> None:
     )
     given = options.parse_args()
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as folder:
+    with ending_like_ctrl_c(), tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "runs")
         taken = turns(given.rounds, given.updates, Path(folder))
         starts = [start_and_cancel(store, seed) for seed in range(3)]
@@ -81,7 +86,7 @@ def main() -> None:
         scaled = scale.scale(spread(MODEL, DATA, batch_size=8), store, plan, say=print)
     (point,) = scaled["points"]
     ours = [mine / theirs for mine, theirs in zip(taken["ours"], taken["hand"])]
-    events = [told / silent for told, silent in zip(taken["events"], taken["ours"])]
+    events = [told / silent for told, silent in zip(taken["told"], taken["silent"])]
     weak = [mine / theirs for mine, theirs in zip(point["together"], point["independent"])]
     first, cancel = median([each[0] for each in starts]), median([each[1] for each in starts])
     efficiency = median(weak) if weak else float("nan")
