@@ -78,7 +78,9 @@ def lasting_environment() -> dict[str, str]:
 def _is_standard(entry: str) -> bool:
     """Say whether every interpreter of this installation has this entry of sys.path by itself."""
     own = {*site.getsitepackages(), site.getusersitepackages(), *sysconfig.get_paths().values()}
-    return entry in own or entry.endswith((".zip", "lib-dynload", ".__path_hook__"))  # the last: an editable installation's
+    return entry in own or entry.endswith(
+        (".zip", "lib-dynload", ".__path_hook__")
+    )  # the last: an editable installation's
 
 
 def spawn(wanted: Order) -> subprocess.Popen[bytes]:
