@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 
 from widgets import static_view
+from widgets._tab_panel import TabPanel
 from workbench import copy_as, memo
 from workbench.charts.pareto import pareto_data, pareto_figure
 from workbench.charts.waterfall import waterfall_data, waterfall_figure
@@ -31,7 +32,7 @@ FILES = {"Python cell": "cell.py", "Job (JSON)": "job.json", "Study (YAML)": "st
 WHAT = ("the picked recipe", "the brushed runs")
 
 
-class TakeAway:
+class TakeAway(TabPanel):
     """Text in a field that can be copied, and saved as a file."""
 
     def __init__(self, session: Session, pump: Pump) -> None:
@@ -51,19 +52,10 @@ class TakeAway:
         for control in (self.kind, self.what):
             control.observe(lambda _: pump.do(self.update, key=self), names="value")
         self.save.on_click(lambda _: pump.do(self._save))
-        self._is_shown = False
         session.observe(lambda _: pump.do(self._if_shown, key=self))
 
-    def on_shown(self) -> None:
-        """Write the text now, and again whenever the session changes."""
-        self._is_shown = True
-        self.update()
-
-    def on_hidden(self) -> None:
-        self._is_shown = False
-
     def _if_shown(self) -> None:
-        if self._is_shown:
+        if self.is_shown:
             self.update()
 
     def update(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import small_job
@@ -62,6 +64,19 @@ def test_the_copied_lines_work_as_they_stand(serving: ServeModel) -> None:
     for title, command in asked.items():
         done = subprocess.run([*command, texts[title]], capture_output=True, text=True)
         assert "logits" in done.stdout, (title, done.stdout, done.stderr)
+
+
+def test_the_copied_lines_name_every_input_with_its_own_type() -> None:
+    from widgets._client_words import clients
+
+    inputs = {"ids": np.ones((1, 3), np.int32), "mask": np.ones((1, 3), bool)}
+    texts = clients("http://h:1", "h:2", "token", "m", inputs)
+    for title, text in texts.items():
+        assert all(word in text for word in ("ids", "mask", "INT32", "BOOL")), title
+    request = texts["Python"].split("json.loads('")[1].split("')")[0]
+    assert [each["data"] for each in json.loads(request)["inputs"]] == [[1, 1, 1], [True, True, True]]
+    compile(texts["Python"], "Python", "exec")
+    compile(texts["tritonclient, gRPC"], "triton", "exec")
 
 
 @pytest.mark.parametrize("way", ["REST", "gRPC"])
