@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from widgets import static_view
+from widgets import _words, static_view
+from widgets._aside import aside
 from widgets._tab_panel import TabPanel
 from workbench import copy_as, memo
 from workbench.charts.pareto import pareto_data, pareto_figure
@@ -65,7 +66,7 @@ class TakeAway(TabPanel):
         try:
             text, told = self.written(kind), ""
         except InvalidInput as error:
-            text, told = "", f'<div role="alert" class="wb-problem">{html.escape(str(error))}</div>'
+            text, told = "", _words.problem(str(error))
         if self.text.value != text:
             self.text.value = text
         self.told.value = told
@@ -114,7 +115,15 @@ class TakeAway(TabPanel):
                 self.told.value += f"<p>without figures: {html.escape(why_not)}</p>"
             return
         self.told.value = "<p>drawing the figures…</p>"
-        self.pump.later(lambda: self._memo(self._drawn_beside(path)), lambda text: self._write(path, text))
+        aside(
+            self.pump,
+            lambda: self._memo(self._drawn_beside(path)),
+            lambda text: self._write(path, text),
+            self._not_saved,
+        )
+
+    def _not_saved(self, words: str) -> None:
+        self.told.value = _words.problem(words)
 
     def _drawn_beside(self, path: Path) -> dict[str, memo.Figure]:
         """Draw what the memo speaks of into files beside it; returns them by caption."""
