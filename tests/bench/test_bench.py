@@ -65,7 +65,9 @@ def test_a_damaged_prefix_is_made_again(store: Store) -> None:
 
 def test_kept_states_are_private(store: Store) -> None:
     carried_out_here(small_job(), store)
-    for path in (store.root / ".cache").glob("*.state"):
+    kept = list((store.root / ".cache").glob("*.state"))
+    assert kept
+    for path in kept:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
