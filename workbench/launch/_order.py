@@ -87,7 +87,9 @@ def spawn(wanted: Order) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-def note_start(wanted: Order, start: Literal["fork", "spawn", "torchrun", "slurm", "kubernetes"], why: str) -> None:
+def note_start(
+    wanted: Order, start: Literal["fork", "spawn", "torchrun", "slurm", "kubernetes", "ray"], why: str
+) -> None:
     """Record how a worker is started, before it is: launcher.json, and the first line of its events."""
     draft = Path(wanted.draft)
     (draft / "launcher.json").write_bytes(orjson.dumps({"start": start, "why": why}))
@@ -97,13 +99,12 @@ def note_start(wanted: Order, start: Literal["fork", "spawn", "torchrun", "slurm
         events.write(orjson.dumps({**record, "text": f"started by {start}: {why}"}) + b"\n")
 
 
-def note_death(draft: Path, code: int | None, first: str = "") -> None:
+def note_death(draft: Path, code: int | None, first: str = "", why: str = "") -> None:
     """Write exit.json into a draft that was left; `code` as subprocess counts it, None when nobody knows it.
 
-    `first` says which of several processes failed first, and how.
+    `first` says which of several processes failed first, and how; `why`, where it never ran, why not.
     """
     if draft.is_dir() and not (draft / "exit.json").exists():
         name = signal.Signals(-code).name if code is not None and code < 0 else None
-        (draft / "exit.json").write_bytes(
-            orjson.dumps({"exit_code": code, "signal": name, **({"first": first} if first else {})})
-        )
+        more = {key: text for key, text in (("first", first), ("why", why)) if text}
+        (draft / "exit.json").write_bytes(orjson.dumps({"exit_code": code, "signal": name, **more}))
