@@ -143,9 +143,9 @@ def work(draft: Path, root: Path, *, began_cpu: float = 0.0) -> int:
 
     Under torch.distributed.run every process comes here: rank 0 leads, the others take part in what is spread.
     """
+    _bound.end_with_parent()
     team = ranks.mine(draft)
     if team.size > 1:
-        _bound.end_with_parent()
         if not draft.is_dir():
             return 0  # the run has been published, and the agent didn't know
     if not team.leads:
