@@ -50,7 +50,7 @@ class Lesson:
 
     def begin(self) -> None:
         """Put the styles on the page, say how far this lesson is, and warm up the checks meanwhile."""
-        checker().warm()
+        checker().warm(self.lesson.exercises)
         show_style()
         self.progress()
         if measured := rehearsal.known().get(self.lesson.number):
