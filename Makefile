@@ -35,7 +35,7 @@ check: $(VENV)/.installed-all
 bench: $(VENV)/.installed-all
 	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(PY) $$script; done
 
-lab: $(VENV)/.installed
+lab: $(VENV)/.installed-lab
 	$(VENV)/bin/workbench lab
 
 fix: $(VENV)/.installed-all
@@ -60,6 +60,11 @@ $(VENV)/.installed: pyproject.toml setup.py constraints.txt | $(PY)
 	@echo "installing (minutes the first time)"
 	$(INSTALL) torch
 	$(INSTALL) -e .
+	@touch $@
+
+# What the notebooks and lessons take besides: the server and its clients, keys and signatures.
+$(VENV)/.installed-lab: $(VENV)/.installed
+	$(INSTALL) -e ".[workshop]"
 	@touch $@
 
 $(VENV)/.installed-all: $(VENV)/.installed

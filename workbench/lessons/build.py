@@ -58,9 +58,9 @@ def text_of(lesson: Lesson, edition: Edition) -> str:
     return json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def write(lesson: Lesson, edition: Edition) -> Path:
-    """Write one edition and return its path."""
-    path = notebook_path(lesson, edition)
+def write(lesson: Lesson, edition: Edition, root: Path | None = None) -> Path:
+    """Write one edition into `root` (default: the workshop's own folder) and return its path."""
+    path = notebook_path(lesson, edition, root)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text_of(lesson, edition), encoding="utf-8")
     return path
