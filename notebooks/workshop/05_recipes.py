@@ -40,23 +40,21 @@ lesson.begin()
 runs = measured()
 print(len(runs), "runs of", *{label.model: None for label in runs})
 chart = pareto_data(list(runs.values()))
-pareto_figure(chart, title="Bytes and validation accuracy", join_parents=False)
-# %%
-on_front = lesson.carry_on("05.1", on_front)
 size = {label: run.get("artifact_bytes").value for label, run in runs.items()}
 accuracy = {
     label: run.get("accuracy", split="validation").value for label, run in runs.items()
 }
+on_front = lesson.carry_on("05.1", on_front)
 yours = on_front([(size[label], accuracy[label]) for label in runs])
 front = [label for label, is_on in zip(runs, yours) if is_on]
-of_the_six = [
-    key for key, (model, recipe) in CANDIDATES.items() if Label(model, recipe) in front
-]
-print(
-    "your front is the workbench's:",
-    {runs[each].run_id for each in front} == {each.run_id for each in chart.front},
-)
+same = {runs[each].run_id for each in front} == {each.run_id for each in chart.front}
+print("your front is the workbench's:", same)
+of_the_six = [key for key, called in CANDIDATES.items() if Label(*called) in front]
 lesson.observe("05.p2", of_the_six[0])
+figure = pareto_figure(
+    chart, title="Bytes and validation accuracy, from 85 % up", join_parents=False
+)
+figure.update_yaxes(range=[0.85, 1.01])
 # %% [markdown]
 # ## Look: the order
 #
@@ -82,21 +80,17 @@ steps = [
     {"use": "train"},
 ]
 record = {"model": "lenet_300_100", "data": "digits", "steps": steps, "format": "onnx"}
-print("int8 first:", *Job.from_json(record).why_not())
-pd.Series(lost).unstack().round(1).rename_axis(columns="points lost by pruning last")
-# %%
+print("int8 first is refused:", *Job.from_json(record).why_not(), sep="\n  ")
 lesson.observe("05.p1", lost["LeNet-300-100", "80 % zeros, int8"])
-# %%
-both = [
-    runs[Label("CNN", recipe)].get("accuracy", split="test").value
-    for recipe in ("half the channels", "half the channels, int8")
-]
-lesson.reproduce("05.r1", 100 * (both[1] - both[0]))
+recipes = ("half the channels", "half the channels, int8")
+alone, both = (
+    runs[Label("CNN", each)].get("accuracy", split="test").value for each in recipes
+)
+lesson.reproduce("05.r1", 100 * (both - alone))
+pd.Series(lost).unstack().round(1).rename_axis(columns="points lost by pruning last")
 # %% [markdown]
 # ## Do: who may choose?
 # %% exercise 05.2
-# %% [markdown]
-# How much luck is in the best of many? The runs that are best on test, and what validation says of them:
 # %%
 frame = pd.DataFrame(
     {
@@ -109,7 +103,8 @@ frame = pd.DataFrame(
     }
     for label, run in runs.items()
 )
-frame.nlargest(5, "test").style.hide().format(precision=2)
+told = "how much luck is in the best of many? the best on test, and what validation says of them"
+frame.nlargest(5, "test").style.hide().format(precision=2).set_caption(told)
 # %% [markdown]
 # ## Do: choose
 #
@@ -120,7 +115,7 @@ verdict = compare.choose(
     list(runs.values()), compare.Budgets(max_latency_ms=MAX_MS, max_drop=MAX_DROP)
 )
 drops = [verdict.drops.get(run.run_id) for run in runs.values()]
-frame["lost"] = [each.value if each else 0.0 for each in drops]
+frame["lost"] = [round(each.value, 1) + 0.0 if each else 0.0 for each in drops]
 frame["at most"] = [each.bound if each else 0.0 for each in drops]
 in_time = frame[frame["ms"] <= MAX_MS].sort_values("kB")
 in_time.style.hide().format(precision=3, subset=["ms"]).format(
@@ -128,20 +123,13 @@ in_time.style.hide().format(precision=3, subset=["ms"]).format(
 )
 # %% exercise 05.3
 # %% [markdown]
-# What the workbench says under the same budgets:
-# %%
-print(*verdict.why, sep="\n")
-# %% [markdown]
 # ## Do: who pays?
 # %% exercise 05.4
+# %% [markdown]
+# What the workbench says under your budgets, and what became of the answers of the run that you took:
 # %%
+print(*verdict.why, sep="\n")
 choice = lesson.carry_on("05.3", choice)
-after = runs[Label(choice["model"], choice["recipe"])]
-before = runs[Label(choice["model"], "as trained")]
-test = catalog.make("data", "digits").load().test
-changed = flips_data(after, before, images=test.inputs["pixels"])
-flips_figure(changed)
-# %%
 most_harmed = lesson.carry_on("05.4", most_harmed)
 
 
@@ -150,16 +138,19 @@ def answers(run):
         return kept["test_outputs"].argmax(1)
 
 
-targets, old, new = (
-    list(map(int, each)) for each in (test.targets, answers(before), answers(after))
+before, after = (
+    runs[Label(choice["model"], each)] for each in ("as trained", choice["recipe"])
 )
-harmed, change = most_harmed(targets, old, new)
-mine = np.array(targets) == harmed
-right = [(np.array(each) == targets)[mine] for each in (old, new)]
-paired = compare.paired_accuracy(*right)
+test = catalog.make("data", "digits").load().test
+old, new = answers(before), answers(after)
+harmed, change = most_harmed(*(list(map(int, each)) for each in (test.targets, old, new)))
+mine = test.targets == harmed
+paired = compare.paired_accuracy((old == test.targets)[mine], (new == test.targets)[mine])
+lo, hi = 100 * paired.lo, 100 * paired.hi
 print(
-    f"the {harmed}: {change:+.1f} points of {mine.sum()} examples, 95 % interval [{100 * paired.lo:+.1f}, {100 * paired.hi:+.1f}]: {paired.verdict}"
+    f"\nthe {harmed}: {change:+.1f} points of {mine.sum()} examples, 95 % [{lo:+.1f}, {hi:+.1f}]: {paired.verdict}"
 )
+flips_figure(flips_data(after, before, images=test.inputs["pixels"]))
 # %% decide 05.d1
 # %% [markdown]
 # ## At scale

@@ -47,7 +47,7 @@ def _front(lines: str) -> str:
     return FRONT_HEAD + "".join(f"    {line}\n" for line in lines.splitlines())
 
 
-FRONT_DOC = '    """Say for each (bytes, accuracy) whether no other is as good in both and better in one; None = not measured."""\n'
+FRONT_DOC = '    """Say for each (bytes, accuracy) whether no other point beats it; None = not measured."""\n'
 FRONT = Exercise(
     id="05.1",
     answer="on_front",
@@ -101,9 +101,7 @@ FRONT = Exercise(
 )
 
 CHOOSE_HEAD = "def recommended(runs, max_drop):\n"
-CHOOSE_DOC = (
-    '    """Return the name of the smallest run that loses at most `max_drop` points, and the accuracy to promise."""\n'
-)
+CHOOSE_DOC = '    """Return the smallest run that loses at most `max_drop` points, and the accuracy to promise."""\n'
 
 
 def _choose(lines: str) -> str:
@@ -178,7 +176,7 @@ def _check_choice(answer: Any) -> Finding:
     fitting = [each for each in found.values() if each.run_id in chosen.fitting]
     drop, cost = chosen.drops.get(run.run_id), _cost(run)
     values |= {
-        "ms": f"{cost[1]:.3f}", "kilobytes": f"{cost[0] / 1000:.1f}", "lost": f"{drop.value:.1f}" if drop else "0.0",
+        "ms": f"{cost[1]:.3f}", "kilobytes": f"{cost[0] / 1000:.1f}", "lost": f"{round(drop.value, 1) + 0.0:.1f}" if drop else "0.0",
         "bound": f"{drop.bound:.1f}" if drop else "0.0", "n": drop.n if drop else 0, "num_fitting": len(fitting),
     }  # fmt: skip
     misconception = _what_is_wrong(answer["because"], run, fitting, chosen)
@@ -242,9 +240,7 @@ CHOICE = Exercise(
 )
 
 HARM_HEAD = "def most_harmed(targets, before, after):\n"
-HARM_DOC = (
-    '    """Return the class whose share of right answers fell most, and its change in points (negative: it lost)."""\n'
-)
+HARM_DOC = '    """Return the class whose share of right answers fell most, and its change in points."""\n'
 
 
 def _harm(lines: str) -> str:
