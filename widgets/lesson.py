@@ -22,6 +22,7 @@ from widgets import _words
 from widgets._lesson_help import Help, hints_html, solution_html
 from widgets._lesson_page import show, show_style
 from widgets.headless import is_headless
+from widgets.static_view import renderer
 from workbench.errors import InvalidInput
 from workbench.lessons import answer as answers
 from workbench.lessons import catalog, quiz, rehearsal
@@ -51,8 +52,9 @@ class Lesson:
         self._verdicts: dict[str, str] = {}  # exercise → what was found of that
 
     def begin(self) -> None:
-        """Put the styles on the page, say how far this lesson is, and warm up the checks meanwhile."""
+        """Put the styles on the page, choose how charts are shown, say how far this lesson is, and warm up the checks meanwhile."""
         checker().warm(self.lesson.exercises)
+        renderer()
         show_style()
         self.progress()
         if measured := rehearsal.known().get(self.lesson.number):

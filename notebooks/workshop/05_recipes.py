@@ -5,16 +5,13 @@
 # here: the runs of a study are stored with the workbench, with their answers and times, without their weights. `workbench instructor
 # rebuild 05` makes them again, in about half an hour.
 # %% parameters
-language = "en"  # or "zh"
-progress_file = "progress.json"  # what you have solved; stays on this machine
-# %%
+# %% begin
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from widgets.lesson import Lesson
-from widgets.static_view import renderer
 from workbench import catalog, compare
 from workbench.charts.flips import flips_data, flips_figure
 from workbench.charts.pareto import pareto_data, pareto_figure
@@ -22,9 +19,6 @@ from workbench.job import Job
 from workbench.lessons.course.recipes import CANDIDATES, MAX_DROP, MAX_MS, measured
 from workbench.study import Label
 
-renderer()
-lesson = Lesson("05", language=language, progress_file=progress_file)
-lesson.begin()
 # %% [markdown]
 # ## Predict
 # %% predict 05.p1
