@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from tests.distributed.test_faults import EVERY, events, job, last_update, processes_of, started, until
-from tests.two_ray_nodes import TwoNodes
+from tests.two_ray_nodes import PATIENCE, TOKEN, TwoNodes
 from workbench import bench, catalog
-from workbench.launch import _ray_driver
+from workbench.launch import _ray_cluster
 from workbench.store import DRAFT, Store
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra `ray`")
@@ -21,9 +21,9 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[TwoNodes]:
-    made = TwoNodes(cores=2)
+    made = TwoNodes()
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED"):
+        for name in (*TOKEN, *PATIENCE):
             patch.setenv(name, made.environment[name])
         yield made
     made.end()
@@ -58,34 +58,29 @@ def test_a_lost_node_is_replaced_and_the_job_goes_on_from_its_checkpoint_and_end
 @needs_ray
 @pytest.mark.slow
 def test_what_the_cluster_has_no_room_for_is_said(two: TwoNodes, store: Store) -> None:
-    run = bench.carry_out(job(launcher=ray(two, gpus=1)), store)
-    assert run.status == "lost" and run.error and "this job needs 2" in run.error["message"]
+    run = bench.carry_out(job(launcher=ray(two, resources={"gpu": 1})), store)
+    assert run.status == "lost" and run.error and "no machine of the cluster has CPU=1, GPU=1" in run.error["message"]
     assert not Path(store.root / f"{DRAFT}{run.run_id}" / "ranks" / "hosts.json").exists()
 
 
 def test_what_is_asked_of_a_cluster_is_shown_before(tmp_path: Path) -> None:
-    launcher: Any = catalog.make(
-        "launch", {"use": "ray", "nodes": 2, "nproc": 4, "threads": 2, "gpus": 4, "memory": "1.5G"}
-    )
-    shown = launcher.preview(tmp_path, tmp_path)
-    assert "SPREAD: 2 × (CPU=8, GPU=4, memory=1.61e+09)" in shown
+    record = {"use": "ray", "threads": 2, "resources": {"gpu": 4, "memory": 1.5e9, "fast": 1}}
+    launcher: Any = catalog.make("launch", {**record, "nodes": 2, "nproc": 4})
+    assert "SPREAD: 2 × (CPU=8, GPU=4, memory=1.5e+09, fast=1)" in launcher.preview(tmp_path, tmp_path)
     assert launcher.num_processes == 8 and not launcher.why_not()
+    assert "one task (CPU=2, GPU=4" in catalog.make("launch", record).preview(tmp_path, tmp_path)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"), [({"address": "ray://a:1"}, "as in HOST:6379"), ({"memory": "much"}, "as in 64G")]
+    ("changes", "said"), [({"address": "ray://a:1"}, "as in HOST:6379"), ({"resources": {"gpu": -1}}, "less than 0")]
 )
-def test_what_ray_can_not_take_is_refused(changes: dict[str, str], said: str) -> None:
+def test_what_ray_can_not_take_is_refused(changes: dict[str, Any], said: str) -> None:
     (reason,) = catalog.make("launch", {"use": "ray", **changes}).why_not()  # type: ignore[attr-defined]
     assert said in reason
 
 
-def test_room_is_counted_by_node() -> None:
+@pytest.mark.parametrize(("cores", "fit"), [(1.0, 4), (2.0, 2), (3.0, 0)])
+def test_room_is_counted_by_node(cores: float, fit: int) -> None:
     """Four cores on two nodes hold two agents of two processes, and none of three."""
     nodes = [{"CPU": 2.0, "node:a": 1.0}, {"CPU": 2.0}]
-    record = {"address": "", "nproc": 2, "restarts": 0, "threads": 1, "store": "", "interface": ""}
-    fits = _ray_driver.Wanted(nodes=2, resources={"CPU": 2.0}, **record)  # type: ignore[arg-type]
-    _ray_driver._check_room(fits, nodes)
-    for wanted in ({"nodes": 1, "resources": {"CPU": 3.0}}, {"nodes": 3, "resources": {"CPU": 2.0}}):
-        with pytest.raises(_ray_driver.InvalidInput, match="this job needs"):
-            _ray_driver._check_room(_ray_driver.Wanted(**wanted, **record), nodes)  # type: ignore[arg-type]
+    assert _ray_cluster.places({"CPU": cores, "GPU": 0.0}, nodes) == fit

@@ -107,17 +107,16 @@ def note(draft: Path, text: str) -> None:
         events.write(orjson.dumps({**record, "text": text}) + b"\n")
 
 
-def note_death(draft: Path, code: int | None) -> None:
+def note_death(draft: Path, code: int | None, why: str = "") -> None:
     """Write exit.json into a draft that was left; `code` as subprocess counts it, None when nobody knows it.
 
-    Of several processes it says which one failed first, and how.
+    Of several processes it says which one failed first, and how; `why`, where the job never ran, why not.
     """
     if draft.is_dir() and not (draft / "exit.json").exists():
         name = signal.Signals(-code).name if code is not None and code < 0 else None
         first = first_failure(draft)
-        (draft / "exit.json").write_bytes(
-            orjson.dumps({"exit_code": code, "signal": name, **({"first": first} if first else {})})
-        )
+        more = {key: text for key, text in (("first", first), ("why", why)) if text}
+        (draft / "exit.json").write_bytes(orjson.dumps({"exit_code": code, "signal": name, **more}))
 
 
 def first_failure(draft: Path) -> str:

@@ -7,7 +7,6 @@ on attempts through the draft (`_host`); where they meet is chosen on the node t
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -19,13 +18,12 @@ from typing import Any
 
 import orjson
 
-from workbench.errors import InvalidInput, MissingExtra, RunFailed, WorkbenchError
-from workbench.launch import _host, _order, _ray_host, _worker
+from workbench.errors import InvalidInput, RunFailed, WorkbenchError
+from workbench.launch import _host, _order, _ray_cluster, _ray_host, _worker
 
 FILE = "ray.json"
 SECONDS_BETWEEN_LOOKS = 0.3
 SECONDS_TO_END = 20.0  # for processes that were asked to; then Ray ends them
-UNITS = {"": 1.0, "K": 2.0**10, "M": 2.0**20, "G": 2.0**30, "T": 2.0**40}
 
 
 @dataclass(frozen=True)
@@ -41,15 +39,10 @@ class Wanted:
     store: str
     interface: str
 
-    @property
-    def strategy(self) -> str:
-        return "SPREAD" if self.nodes > 1 else "PACK"
 
-
-def num_bytes(text: str) -> float | None:
-    """Return the bytes that `64G` or `512M` says; None when it says none."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)", text.strip().upper())
-    return float(found[1]) * UNITS[found[2]] if found else None
+def strategy(num_nodes: int) -> str:
+    """Return how Ray shall lay out what belongs together."""
+    return "SPREAD" if num_nodes > 1 else "PACK"
 
 
 class Driver(_worker.Child):
@@ -134,9 +127,14 @@ class _Keeping:
     def _place(self) -> None:
         import ray
 
-        bundles = [dict(self.wanted.resources)] * self.wanted.nodes
-        _check_room(self.wanted, [node["Resources"] for node in ray.nodes() if node["Alive"]])
-        self.group = ray.util.placement_group(bundles, strategy=self.wanted.strategy)
+        wanted = self.wanted
+        if (places := _ray_cluster.num_places(wanted.resources)) < wanted.nodes:
+            asked = _ray_cluster.in_words(wanted.resources)
+            raise InvalidInput(
+                [f"the cluster has {places} places with {asked}, this job needs {wanted.nodes}"],
+                next_move="`ray status` says what there is; nodes, nproc, threads and resources say what is asked",
+            )
+        self.group = ray.util.placement_group([wanted.resources] * wanted.nodes, strategy=strategy(wanted.nodes))
         self._wait_for(self.group.ready())
 
     def _meeting_place(self) -> str:
@@ -163,74 +161,33 @@ class _Keeping:
         return str(self.draft), host, self.wanted.interface, address, self.wanted.threads
 
     def _on(self, host: int, function: Callable[..., Any], *arguments: Any, num_cpus: float | None = None) -> Any:
-        import ray
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+        where = PlacementGroupSchedulingStrategy(self.group, placement_group_bundle_index=host)
         asked = self.wanted.resources if num_cpus is None else {"CPU": num_cpus}
-        strategy = PlacementGroupSchedulingStrategy(self.group, placement_group_bundle_index=host)
-        made = ray.remote(function).options(
-            num_cpus=asked["CPU"], num_gpus=asked.get("GPU", 0), memory=asked.get("memory"), max_retries=0,
-            scheduling_strategy=strategy, name=f"{self.draft.name.removeprefix('.draft-')} host {host}",
-        )  # fmt: skip
+        name = f"{self.draft.name.removeprefix('.draft-')} host {host}"
+        made = _ray_cluster.remote(function, asked, name=name, where=where)
         return made.remote(*arguments)
 
 
 def _outcome(task: Any) -> Any:
     """Return what a task returned; None when its node or process was lost; raises InvalidInput with a node's reasons."""
     import ray
-    from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RaySystemError, WorkerCrashedError
 
     try:
         found = ray.get(task)
-    except (WorkerCrashedError, NodeDiedError, ObjectLostError, OutOfMemoryError, RaySystemError):
+    except _ray_cluster.losses():
         return None
     except ray.exceptions.TaskCancelledError:
         return 1
     except ray.exceptions.RayError as error:
         raise RunFailed(
-            f"the cluster can't take the job: {_first_line(error)}",
+            f"the cluster can't take the job: {_ray_cluster.first_line(error)}",
             next_move="every node needs this version of the workbench and of Python",
         ) from None
     if isinstance(found, list):
         raise InvalidInput(found, next_move="put the store where every node of the cluster sees it under the same path")
     return found
-
-
-def _check_room(wanted: Wanted, nodes: list[dict[str, float]]) -> None:
-    """Raise InvalidInput where the cluster, empty, would not have so many places."""
-    places = sum(
-        int(min(node.get(name, 0.0) // amount for name, amount in wanted.resources.items() if amount)) for node in nodes
-    )
-    if places < wanted.nodes:
-        asked = ", ".join(f"{name}={amount:g}" for name, amount in wanted.resources.items())
-        raise InvalidInput(
-            [f"the cluster has {places} places with {asked}, this job needs {wanted.nodes}"],
-            next_move="`ray status` says what there is; nodes, nproc, threads and gpus say what is asked",
-        )
-
-
-def _connect(address: str) -> None:
-    """Join the cluster; raises MissingExtra without Ray, InvalidInput when there is none."""
-    import importlib.util
-    import logging
-
-    if importlib.util.find_spec("ray") is None:
-        raise MissingExtra("a job on a cluster needs ray", next_move="pip install 'workbench[ray]'")
-    import ray
-
-    found = {"env_vars": {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}}
-    quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.ERROR}
-    try:
-        ray.init(address or "auto", runtime_env=found, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InvalidInput(
-            [f"no Ray cluster at {address or 'RAY_ADDRESS or on this machine'}: {_first_line(error)}"],
-            next_move="`ray start --head` starts one; address=HOST:6379 names another; its token goes into RAY_AUTH_TOKEN",
-        ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def main(arguments: list[str]) -> int:
@@ -239,7 +196,7 @@ def main(arguments: list[str]) -> int:
     wanted = Wanted(**orjson.loads((draft / _order.RANKS / FILE).read_bytes()))
     keeping = _Keeping(draft, wanted)
     try:
-        _connect(wanted.address)
+        _ray_cluster.connect(wanted.address)
         for number in (signal.SIGTERM, signal.SIGINT):  # only now: Ray sets its own when it connects
             signal.signal(number, lambda *_: setattr(keeping, "stopping", True))
         return keeping.go()

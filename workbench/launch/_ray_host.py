@@ -8,9 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-from workbench.launch import _bound, _host, _order
+from workbench.launch import _bound, _host, _order, _ray_cluster
 
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_TO_END = 15.0
@@ -31,8 +30,9 @@ def take_part(draft: str, host: int, interface: str, address: str, threads: int)
 
     `ray.cancel` arrives here as KeyboardInterrupt: the agent is then asked to end.
     """
-    if not Path(draft).is_dir():
-        return [f"{draft} isn't there on {socket.gethostname()}"]
+    _ray_cluster.hear_cancel()
+    if missing := _ray_cluster.unseen(draft):
+        return missing
     words = [sys.executable, "-m", _host.__name__, draft, str(host), interface, address]
     environment = {**_order.environment(threads), **_bound.to_this()}
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
