@@ -40,7 +40,7 @@ def _status(owner: dict[str, Any], ended: dict[str, Any], *, young: bool) -> tup
     if ended.get("signal"):
         how = f"killed by signal {ended['signal']}"
     first = f"; first of its processes: {ended['first']}" if ended.get("first") else ""
-    message = f"the worker is gone: {how}{first}"
+    message = ended.get("why") or f"the worker is gone: {how}{first}"
     return "lost", {
         "kind": "killed",
         "signal": ended.get("signal"),

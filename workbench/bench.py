@@ -23,6 +23,7 @@ from workbench import machine, ranks, recorder
 from workbench._made import tell_made
 from workbench.errors import Cancelled, InvalidInput, RunFailed, WorkbenchError
 from workbench.job import Job
+from workbench.launch import _bound
 from workbench.nouns import Run
 from workbench.store import DRAFT, Store, own
 
@@ -142,9 +143,9 @@ def work(draft: Path, root: Path, *, began_cpu: float = 0.0) -> int:
 
     Under torch.distributed.run every process comes here: rank 0 leads, the others take part in what is spread.
     """
+    _bound.end_with_parent()
     team = ranks.mine(draft)
     if team.size > 1:
-        ranks.end_with_agent()
         if not draft.is_dir():
             return 0  # the run has been published, and the agent didn't know
     if not team.leads:
@@ -170,7 +171,7 @@ def _lead(draft: Path, store: Store, team: ranks.Ranks, began_cpu: float) -> int
     with machine.Quiet() as quiet:
         said = recorder.Recorder(draft, run_id, breathe=quiet.breathe)
         said.listen_for_cancel()
-        said.event("started")
+        said.event("started", pid=os.getpid())
         ending = _carried_through(draft, store, said, quiet, result, team)
         if not ending:
             return 1
@@ -216,7 +217,7 @@ def _follow(draft: Path, root: Path, team: ranks.Ranks) -> int:
 
     said = recorder.Recorder(draft, draft.name.removeprefix(DRAFT), file=team.events)
     said.listen_for_cancel()
-    said.event("started")
+    said.event("started", pid=os.getpid())
     try:
         follow_through(draft, Store(root), said, machine.Quiet(), team)
     except Cancelled as stopped:
@@ -255,6 +256,7 @@ def main(arguments: list[str]) -> int:
         return work(Path(first), Path(second))
     from workbench import fresh
 
+    _bound.end_with_parent()
     return {"fresh": fresh.answer_fresh, "card": fresh.answer_card}[verb](Path(first), Path(second))
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.batch import artifacts, cached, record
+from workbench.batch import artifacts, cached, record, table
+from workbench.batch._compose import _recorded
 from workbench.batch._problem import category, groups, problem, signature
 from workbench.errors import InvalidInput
 
@@ -48,6 +49,25 @@ def test_outside_of_a_batch_nothing_is_written(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     record("accuracy", 0.5)
     assert cached("key", lambda: 3) == 3 and list(tmp_path.iterdir()) == []
+
+
+def test_a_table_is_a_file_of_the_row_and_said(row: Path) -> None:
+    import pandas as pd
+
+    table("per_class", pd.DataFrame({"digit": [0, 1], "accuracy": [0.9, 1.0]}))
+    (told,) = _recorded(row).tables
+    assert (told["name"], told["rows"], told["columns"]) == ("per_class", 2, ["digit", "accuracy"])
+    assert (row / told["path"]).is_file() and told["path"].startswith("artifacts/per_class.")
+    with pytest.raises(InvalidInput, match="two words"):
+        table("two words", pd.DataFrame())
+
+
+def test_half_a_line_of_a_killed_notebook_is_none(row: Path) -> None:
+    record("accuracy", 0.5)
+    record("accuracy", 0.6)
+    with (row / "recorded.jsonl").open("a") as file:
+        file.write('{"name": "accur')
+    assert {name: each.value for name, each in _recorded(row).metrics.items()} == {"accuracy": 0.6}
 
 
 def test_what_is_cached_is_made_once_for_each_key(row: Path) -> None:
