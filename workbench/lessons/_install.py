@@ -44,8 +44,11 @@ def main():
         print(*found, sep="\n", file=sys.stderr)
         return 2
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "workshop").resolve()
+    if (folder / ".venv").exists():
+        print(f"{folder / '.venv'} is there already: name another folder", file=sys.stderr)
+        return 2
     print(f"installing {len(manifest['files'])} packages into {folder}", flush=True)
-    venv.create(folder / ".venv", with_pip=False, clear=True)
+    venv.create(folder / ".venv", with_pip=False)
     windows = platform.system() == "Windows"
     python = folder / ".venv" / ("Scripts/python.exe" if windows else "bin/python")
     wheels = HERE / "wheels"
