@@ -179,7 +179,7 @@ def _gather(wheels: Path, source: Path, wanted: Needed, project: str, extra: str
     command += ["-c", str(pins), *_isolation(), own, f"pip=={names['pip']}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
     assert process.stdout
-    last = []
+    last: list[str] = []
     for line in process.stdout:
         last = [*last[-4:], line.strip()]
         if line.startswith(("Collecting", "Saved", "Building")):
