@@ -28,7 +28,7 @@ dependencies = ["packaging>=24"]
 more = ["small[most]"]
 most = ["typer"]
 [tool.setuptools]
-py-modules = ["small"]
+py-modules = ["small", "progress"]
 """
 
 
@@ -38,7 +38,8 @@ def source(tmp_path: Path) -> Path:
     folder = tmp_path / "source"
     (folder / "runs" / "mine").mkdir(parents=True)
     (folder / "pyproject.toml").write_text(PROJECT.replace('dependencies = ["packaging>=24"]\n', ""))
-    (folder / "small.py").write_text("VALUE = 7\n")
+    (folder / "progress.py").write_text("VALUE = 7\n")  # called like a learner's file, which stays at home
+    (folder / "small.py").write_text("from progress import VALUE\n")
     return folder
 
 
@@ -66,7 +67,7 @@ def _install(unpacked: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_bundle_installs_without_an_index_and_notices_damage(made: Path, source: Path) -> None:
-    assert sorted(path.name for path in source.iterdir()) == ["pyproject.toml", "runs", "small.py"]
+    assert sorted(path.name for path in source.iterdir()) == ["progress.py", "pyproject.toml", "runs", "small.py"]
     assert {path.name for path in made.iterdir()} == {"README.txt", "install.py", "manifest.json", "wheels"}
     done = _install(made)
     assert done.returncode == 0, done.stderr
@@ -76,6 +77,8 @@ def test_a_bundle_installs_without_an_index_and_notices_damage(made: Path, sourc
     )
     assert told.stdout.startswith(f"7 {made.resolve()}")
 
+    again = _install(made)
+    assert again.returncode == 2 and "is there already" in again.stderr  # somebody's environment is never emptied
     wheel = next((made / "wheels").glob("small-*.whl"))
     wheel.write_bytes(wheel.read_bytes()[:-1])
     manifest = json.loads((made / "manifest.json").read_text())

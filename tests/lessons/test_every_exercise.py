@@ -12,6 +12,7 @@ import pytest
 
 from workbench.lessons import catalog, texts
 from workbench.lessons.checker import Checker
+from workbench.lessons.course import pruning
 from workbench.lessons.exercise import Exercise
 from workbench.lessons.words import Words
 
@@ -84,6 +85,15 @@ def test_a_lesson_has_words_for_all_that_it_declares(lesson: object) -> None:
         for key in (*question.choices, *(key for keys in question.fields.values() for key in keys)):
             assert words.choice(question, key)
     assert set(words.own["notes"]) == {"say", "ask", "traps", "skip"} and len(words.own["notes"]["traps"]) == 3
+
+
+@pytest.mark.parametrize("language", texts.languages())
+def test_the_network_that_is_predicted_has_as_many_parameters_as_is_said(language: str) -> None:
+    from workbench import catalog as parts
+
+    network = parts.make("zoo", {"use": "small_cnn", "width": 32}).card(parts.make("data", "digits").card())
+    assert f"{network.num_params:,}" in texts.of("measure_first", language)["questions"]["01.p1"]["ask"]
+    assert f"{sum(pruning.WEIGHTS.values()):,}" in texts.of("pruning", language)["exercises"]["02.3"]["ok"]
 
 
 def test_chinese_is_there() -> None:

@@ -3,6 +3,8 @@
 FOLDER (default: workshop) gets the environment and, when a lesson is first opened, the notebooks. Needs nothing but Python.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import platform
@@ -11,11 +13,12 @@ import sys
 import sysconfig
 import venv
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
 
-def problems(manifest):
+def problems(manifest: dict[str, Any]) -> list[str]:
     """Return why this bundle can't be installed here."""
     found = []
     running = "{}.{}".format(*sys.version_info[:2])
@@ -36,7 +39,7 @@ def problems(manifest):
     return found
 
 
-def main():
+def main() -> int:
     """Make the environment, install from the wheels, say what comes next."""
     manifest = json.loads((HERE / "manifest.json").read_text())
     found = problems(manifest)
@@ -44,8 +47,11 @@ def main():
         print(*found, sep="\n", file=sys.stderr)
         return 2
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "workshop").resolve()
+    if (folder / ".venv").exists():
+        print(f"{folder / '.venv'} is there already: name another folder", file=sys.stderr)
+        return 2
     print(f"installing {len(manifest['files'])} packages into {folder}", flush=True)
-    venv.create(folder / ".venv", with_pip=False, clear=True)
+    venv.create(folder / ".venv", with_pip=False)
     windows = platform.system() == "Windows"
     python = folder / ".venv" / ("Scripts/python.exe" if windows else "bin/python")
     wheels = HERE / "wheels"

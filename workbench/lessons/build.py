@@ -32,7 +32,7 @@ MARKER = re.compile(r"^# %%(?: (.*))?$")
 PARAMETERS = """language = "en"  # or "zh"
 progress_file = "progress.json"  # what you have solved; stays on this machine
 """
-STORE_PARAMETER = 'store_folder = "../../runs"  # where runs are kept; one that is there already is not done again\n'
+STORE_PARAMETER = 'store_folder = "../../runs"  # runs are kept there, and none is done twice\n'
 BEGIN = """
 
 lesson = Lesson("{number}", language=language, progress_file=progress_file)

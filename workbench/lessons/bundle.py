@@ -31,7 +31,9 @@ from workbench.lessons import build, catalog
 from workbench.nouns import SCHEMA
 
 PROJECT, EXTRA = "workbench", "workshop"
-LEFT_BEHIND = (".*", "__pycache__", "*.egg-info", "runs", "reports", "build", "dist", "kept", "progress.*")
+LEFT_BEHIND = ("__pycache__", "*.egg-info", ".*")
+AT_THE_TOP = ("runs", "reports", "build", "dist")
+A_LEARNERS_OWN = ("progress.json", "progress.lock", "kept")  # beside the lessons' notebooks
 INSTALLER = Path(__file__).with_name("_install.py")
 README = """The workshop, for machines without a network. With Python {python} on {platform}:
 
@@ -124,7 +126,7 @@ def make(
     wanted = needed(source, extra)
     with tempfile.TemporaryDirectory(prefix="workbench-bundle-", dir=target.absolute().parent) as place:
         wheels, copy = Path(place, "wheels"), Path(place, "source")
-        shutil.copytree(source, copy, ignore=shutil.ignore_patterns(*LEFT_BEHIND))  # building writes beside the source
+        shutil.copytree(source, copy, ignore=_left_behind(source))  # building writes beside the source
         for lesson in catalog.lessons():
             if build.notebook_path(lesson, "student", copy / "notebooks" / "workshop").is_file():
                 build.write(lesson, "student", copy / "notebooks" / "workshop")  # without what somebody tried in it
@@ -133,6 +135,17 @@ def make(
         _pack(partial, wheels, f"{project}[{extra}]" if extra else project, project)
         partial.replace(target)
     return target
+
+
+def _left_behind(source: Path) -> Callable[[str, list[str]], set[str]]:
+    """Return what `copytree` asks: the names in a folder that nobody else should get."""
+    everywhere = shutil.ignore_patterns(*LEFT_BEHIND)
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        further = AT_THE_TOP if Path(folder) == source else A_LEARNERS_OWN if Path(folder).name == "workshop" else ()
+        return everywhere(folder, names) | (set(further) & set(names))
+
+    return ignored
 
 
 def checkout() -> Path:
@@ -166,7 +179,7 @@ def _gather(wheels: Path, source: Path, wanted: Needed, project: str, extra: str
     command += ["-c", str(pins), *_isolation(), own, f"pip=={names['pip']}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
     assert process.stdout
-    last = []
+    last: list[str] = []
     for line in process.stdout:
         last = [*last[-4:], line.strip()]
         if line.startswith(("Collecting", "Saved", "Building")):

@@ -83,13 +83,18 @@ def _quiz(found: Class, language: str) -> str:
 
 def _challenge(each: Scored) -> str:
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{score['times_smaller']:g} ×</td><td>{score['num_bytes']:,}</td>"
+        f"<tr><th>{html.escape(name)}</th><td>{_times(score['times_smaller'])}</td><td>{score['num_bytes']:,}</td>"
         f"<td>{score['drop']:+.2f}</td><td>{html.escape(str(score['recipe']))}</td></tr>"
         for name, score in each.scores
     )
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("who", "smaller", "bytes", "points lost", "recipe"))
     head = f"<h2>Challenge ({html.escape(each.word_sha256)})</h2>"
     return f"{head}<table><thead><tr>{heads}</tr></thead>{rows}</table>"
+
+
+def _times(smaller: float) -> str:
+    """Return a score in words: one that lost more than the budget has none."""
+    return f"{smaller:g} ×" if smaller else "lost too much"
 
 
 def _predictions(predicted: Iterable[Predicted], language: str) -> str:

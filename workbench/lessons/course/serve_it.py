@@ -188,5 +188,5 @@ LESSON = Lesson(
             fields={"run_at": ("half", "most", "limit"), "watch": ("mean", "p99", "errors")},
         ),
     ),
-    fast={"epochs": 4, "rates": [20.0, 40.0], "seconds": 1.0},
+    fast={"epochs": 4, "rates": [40.0, 60.0], "seconds": 1.0},
 )
