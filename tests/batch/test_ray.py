@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from batch_notebooks import processes_of, written
-from ray_two import Two, workers_of
 
+from tests.two_ray_nodes import TwoNodes, workers_of
 from workbench.batch import _row
 from workbench.batch._folder import Folder
 from workbench.batch._identity import Row
@@ -95,8 +95,8 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def two() -> Iterator[Two]:
-    made = Two()
+def two() -> Iterator[TwoNodes]:
+    made = TwoNodes()
     yield made
     made.end()
 
@@ -120,7 +120,7 @@ def tried(folder: Path, pattern: str = "tried-*") -> list[Path]:
     ],
 )
 def test_what_can_not_be_is_said_before_any_row(
-    two: Two, tmp_path: Path, words: Any, changes: dict[str, str], said: str
+    two: TwoNodes, tmp_path: Path, words: Any, changes: dict[str, str], said: str
 ) -> None:
     notebook = written(tmp_path, WAITING, parameters=PARAMETERS)
     runner = two.start("batch", "run", notebook, "--out", tmp_path / "out", *words, **changes)
@@ -130,7 +130,7 @@ def test_what_can_not_be_is_said_before_any_row(
 
 
 @pytest.fixture(scope="module")
-def story(two: Two, tmp_path_factory: pytest.TempPathFactory) -> Story:
+def story(two: TwoNodes, tmp_path_factory: pytest.TempPathFactory) -> Story:
     told = Story(tmp_path_factory.mktemp("story"))
     (told.folder / "own.py").write_text(MODEL)
     for name, seeds in (("one", [1]), ("both", [1, 2])):
@@ -143,7 +143,7 @@ def story(two: Two, tmp_path_factory: pytest.TempPathFactory) -> Story:
     return told
 
 
-def _stopped(told: Story, two: Two, rows: Any) -> None:
+def _stopped(told: Story, two: TwoNodes, rows: Any) -> None:
     """Two rows reach their limit, the third is stopped; so is a study."""
     batch, study = two.start(*rows, "--timeout", "6s"), two.start(*told.study("one"))
     wait_for(lambda: (told.folder / "tried-3").exists() and tried(told.folder, "job-*"))
@@ -158,7 +158,7 @@ def _stopped(told: Story, two: Two, rows: Any) -> None:
         path.unlink()
 
 
-def _killed(told: Story, two: Two, rows: Any) -> None:
+def _killed(told: Story, two: TwoNodes, rows: Any) -> None:
     batch = two.start(*rows)
     wait_for(lambda: len(tried(told.folder)) == 2)
     batch.kill()
@@ -168,7 +168,7 @@ def _killed(told: Story, two: Two, rows: Any) -> None:
         path.unlink()
 
 
-def _lost_a_node(told: Story, two: Two) -> None:
+def _lost_a_node(told: Story, two: TwoNodes) -> None:
     batch = two.start("batch", "run", "--resume", "--out", told.out, "--resources", "row=1")
     study = two.start(*told.study("both"))
     wait_for(lambda: len(tried(told.folder)) == 2 and len(tried(told.folder, "job-*")) == 2)
@@ -191,7 +191,7 @@ def test_limits_hold_on_the_machine_that_executes(story: Story) -> None:
     assert first["env_id"] in json.loads((story.out / "env.json").read_bytes())
 
 
-def test_a_stopped_batch_says_how_to_go_on_and_leaves_nothing_running(story: Story, two: Two) -> None:
+def test_a_stopped_batch_says_how_to_go_on_and_leaves_nothing_running(story: Story, two: TwoNodes) -> None:
     code, _, said = story.said["stopped batch"]
     assert code == 5 and f"--executor ray --address {two.address} --resources row=1" in said, said
     assert [each["status"] for each in story.seen["stopped rows"]] == ["timeout", "timeout", "cancelled"]
@@ -224,7 +224,7 @@ def test_a_study_ends_although_a_node_is_killed_in_the_middle(story: Story) -> N
     assert sorted(begun) == [1, 2]
 
 
-def test_what_is_done_needs_no_cluster_again(story: Story, two: Two) -> None:
+def test_what_is_done_needs_no_cluster_again(story: Story, two: TwoNodes) -> None:
     before = sorted(path.name for path in story.store.root.iterdir())
     study = two.start(*story.study("both"), RAY_AUTH_TOKEN="f" * 64)
     assert study.wait() == 0 and sorted(path.name for path in story.store.root.iterdir()) == before

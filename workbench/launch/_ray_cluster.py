@@ -77,27 +77,36 @@ def num_places(wanted: Mapping[str, float]) -> int:
     """Return how many pieces of work fit at once on the cluster; raises InvalidInput when not one does."""
     import ray
 
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    needed = {name: amount for name, amount in wanted.items() if amount}
-    places = sum(
-        min((int(node.get(name, 0) // amount) for name, amount in needed.items()), default=1) for node in alive
-    )
-    if not places:
-        said = ", ".join(f"{name}={amount:g}" for name, amount in needed.items())
+    found = places(wanted, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+    if not found:
         raise InvalidInput(
-            [f"no machine of the cluster has {said}, which one row or job asks for"],
+            [f"no machine of the cluster has {in_words(wanted)}, which one row or job asks for"],
             next_move="`ray status` says what there is",
         )
-    return places
+    return found
 
 
-def remote(function: Any, wanted: Mapping[str, float], *, name: str) -> Any:
-    """Return a function as a task of Ray, which holds it back until what it asks for is free, and never tries it again."""
+def places(wanted: Mapping[str, float], nodes: Iterable[Mapping[str, float]]) -> int:
+    """Return how often `wanted` fits on nodes with such resources, each time on one of them as a whole."""
+    needed = {name: amount for name, amount in wanted.items() if amount}
+    return sum(min((int(node.get(name, 0) // amount) for name, amount in needed.items()), default=1) for node in nodes)
+
+
+def in_words(wanted: Mapping[str, float]) -> str:
+    return ", ".join(f"{name}={amount:g}" for name, amount in wanted.items() if amount)
+
+
+def remote(function: Any, wanted: Mapping[str, float], *, name: str, where: Any = "DEFAULT") -> Any:
+    """Return a function as a task of Ray, which holds it back until what it asks for is free, and never tries it again.
+
+    `where` is a scheduling strategy of Ray's.
+    """
     import ray
 
     rest = {each: amount for each, amount in wanted.items() if each not in AMOUNTS.values()}
     return ray.remote(function).options(
         num_cpus=wanted["CPU"], num_gpus=wanted.get("GPU"), memory=wanted.get("memory"), resources=rest, max_retries=0, name=name,
+        scheduling_strategy=where,
     )  # fmt: skip
 
 

@@ -10,11 +10,11 @@ import contextlib
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from workbench.launch import _order, _ray_cluster, _tied, _worker
+from workbench.launch import _bound, _order, _ray_cluster, _worker
 
 SECONDS_BETWEEN_LOOKS = 0.05
 SECONDS_TO_STOP = 10.0  # for a worker that was asked to; then it is killed
@@ -40,7 +40,9 @@ def carry_through(sent: Sent) -> int | list[str]:
         return missing
     if os.path.isdir(sent.folder):
         os.chdir(sent.folder)
-    process = _order.spawn(_tied.order(Path(sent.draft), Path(sent.store), sent.threads))
+    wanted = _order.order(Path(sent.draft), Path(sent.store), sent.threads)
+    # Workers as a rule outlive their submitter. Here they must not: Ray may have given this place away.
+    process = _order.spawn(replace(wanted, environment={**wanted.environment, **_bound.to_this()}))
     kill_at: float | None = None  # None until it was asked to stop
     while True:
         try:
@@ -57,9 +59,9 @@ def carry_through(sent: Sent) -> int | list[str]:
 class OnRay(_worker.Worker):
     """Hands a draft to the cluster, and again when its machine is lost."""
 
-    def __init__(self, sent: Sent, wanted: dict[str, float]) -> None:
+    def __init__(self, sent: Sent, wanted: dict[str, float], most_losses: int) -> None:
         super().__init__(Path(sent.draft))
-        self._sent, self._wanted = sent, wanted
+        self._sent, self._wanted, self._most_losses = sent, wanted, most_losses
         self._losses, self._code = 0, -1
         self._cancelled = False
         _order.note_start(self._order(), "ray", _said(wanted))
@@ -117,7 +119,7 @@ class OnRay(_worker.Worker):
         if self._cancelled or not self.draft.is_dir():
             return self._end(-getattr(signal, "SIGKILL", signal.SIGTERM))
         self._losses += 1
-        if self._losses > _ray_cluster.MOST_LOSSES:
+        if self._losses > self._most_losses:
             return self._end(None, f"its machine was lost {self._losses} times: {why}")
         (self.draft / "owner.json").unlink(missing_ok=True)  # of the process that is gone
         _order.note_start(self._order(), "ray", f"again, its machine was lost: {why}")

@@ -35,7 +35,7 @@ cluster.shutdown()
 """
 
 
-class Two:
+class TwoNodes:
     """The cluster, in a process of its own."""
 
     def __init__(self) -> None:
