@@ -87,7 +87,7 @@ class Story:
         return ["study", self.folder / f"{name}.yaml", "--store", self.store.root, "--resources", "job=1"]
 
     def ended(self, chapter: str, process: subprocess.Popen[str]) -> None:
-        told = process.communicate(timeout=180)
+        told = process.communicate(timeout=400)
         self.said[chapter] = (process.returncode, *told)
 
     def records(self) -> list[dict[str, Any]]:
@@ -101,7 +101,7 @@ def two() -> Iterator[TwoNodes]:
     made.end()
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 180.0) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 400.0) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "waited too long"
@@ -145,8 +145,10 @@ def story(two: TwoNodes, tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 def _stopped(told: Story, two: TwoNodes, rows: Any) -> None:
     """Two rows reach their limit, the third is stopped; so is a study."""
-    batch, study = two.start(*rows, "--timeout", "6s"), two.start(*told.study("one"))
-    wait_for(lambda: (told.folder / "tried-3").exists() and tried(told.folder, "job-*"))
+    study = two.start(*told.study("one"))
+    wait_for(lambda: tried(told.folder, "job-*"))
+    batch = two.start(*rows, "--cell-timeout", "8s")
+    wait_for((told.folder / "tried-3").exists)
     Folder(told.out).ask_to_stop(at_once=True)
     study.send_signal(signal.SIGINT)
     told.ended("stopped batch", batch)
