@@ -145,9 +145,8 @@ def work(draft: Path, root: Path, *, began_cpu: float = 0.0) -> int:
     """
     _bound.end_with_parent()
     team = ranks.mine(draft)
-    if team.size > 1:
-        if not draft.is_dir():
-            return 0  # the run has been published, and the agent didn't know
+    if team.size > 1 and not draft.is_dir():
+        return 0  # the run has been published, and the agent didn't know
     if not team.leads:
         team.write_apart()
         return _follow(draft, root, team)

@@ -120,7 +120,7 @@ def _int8_product() -> Callable[[Any], Any]:
     weight = np.random.default_rng(0).integers(-127, 128, (MATRIX, MATRIX)).astype(np.int8)
     scale, wide = np.array(0.02, np.float32), np.array(20.0, np.float32)
     middle, zero = np.array(127, np.uint8), np.array(0, np.int8)
-    constants = {"weight": weight, "scale": scale, "wide": wide, "middle": middle, "zero": zero}
+    constants: dict[str, Any] = {"weight": weight, "scale": scale, "wide": wide, "middle": middle, "zero": zero}
     names = ["rows", "scale", "middle", "weight", "scale", "zero", "wide", "middle"]
     given, told = (
         helper.make_tensor_value_info(name, TensorProto.UINT8, ["n", MATRIX]) for name in ("rows", "product")

@@ -61,6 +61,21 @@ def test_a_changed_log_is_found_out(change: str, log: Path, keys_folder: Path) -
     assert problem in "; ".join(audit.verify(log, keys_folder).problems)
 
 
+def test_a_signed_line_of_another_log_in_its_place_breaks_the_chain(
+    log: Path, keys_folder: Path, tmp_path: Path
+) -> None:
+    other = audit.Audit(tmp_path / "other.jsonl", keys_folder)
+    for _ in range(3):
+        other.append("predict", model="another")
+    lines = log.read_bytes().splitlines(keepends=True)
+    lines[2] = (tmp_path / "other.jsonl").read_bytes().splitlines(keepends=True)[2]
+    log.write_bytes(b"".join(lines))
+    broken = audit.verify(log, keys_folder).problems
+    assert [problem.split(",")[0] for problem in broken] == [
+        f"line {n} does not follow the line before it" for n in (3, 4)
+    ]
+
+
 def test_a_log_and_its_head_put_back_together_are_found_by_a_copy_of_the_head(
     log: Path, keys_folder: Path, tmp_path: Path
 ) -> None:
