@@ -45,6 +45,7 @@ class TwoNodes:
             text=True, env=self.environment, preexec_fn=_hear_nothing,
         )  # fmt: skip
         self.address = self._answer()
+        assert self.address, "the cluster didn't start: this machine is too busy for Ray's own limits"
 
     def _answer(self) -> str:
         assert self.process.stdout

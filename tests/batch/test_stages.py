@@ -39,6 +39,7 @@ def test_a_row_executes_its_notebooks_in_order_and_is_one_record(tmp_path: Path)
     assert {name: each["value"] for name, each in passed["metrics"].items()} == {"made": 1, "twice": 2, "bits": 4}
     assert sorted(path.name for path in folder.glob("out*")) == ["out-2-train.ipynb", "out.ipynb"]
     assert list(passed["sections"]) == ["prepare.ipynb: Work", "train.ipynb: Work"] and passed["start"] == "forked"
+    assert passed["notebook"] == "prepare.ipynb → train.ipynb"
     _, failed = by_seed[2]
     assert done.returncode == 1 and "cell 3 of train.ipynb: AssertionError no good: 2" in done.stderr, done.stderr
     assert failed["error"]["notebook"] == "train.ipynb" and failed["metrics"]["made"]["value"] == 2

@@ -31,7 +31,7 @@ def compose(
     running: Execution,
     outcome: Mapping[str, Any],
     *,
-    notebook: Path,
+    notebook: str,
     fingerprint: Mapping[str, Any],
     env_id: str,
     earlier: Sequence[Attempt],
@@ -49,7 +49,7 @@ def compose(
     told = _recorded(running.draft)
     runs = _runs(running.draft)
     return Record(
-        schema=1, row_id=running.row.row_id, notebook=notebook.name, params=running.row.values, status=status, reason=reason,
+        schema=1, row_id=running.row.row_id, notebook=notebook, params=running.row.values, status=status, reason=reason,
         attempts=[*earlier, attempt], started=running.started, ended=now(), duration_s=attempt.duration_s,
         cpu_s=outcome.get("cpu_s", 0.0), sections=outcome.get("sections", {}), timeout_s=running.options.timeout_s,
         peak_mb=round(running.peak_bytes / BYTES_PER_MB, 1) or None, metrics=joined(runs) | told.metrics, runs=runs, tables=told.tables,

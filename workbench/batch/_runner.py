@@ -43,13 +43,17 @@ class Wanted:
     losses: int = 0  # so many of the earlier attempts lost their machine
     not_before: float = 0.0  # monotonic clock
 
+    @property
+    def notebooks(self) -> str:
+        """Their names, as in `prepare.ipynb → train.ipynb`."""
+        return " → ".join(Path(path).name for path, _ in self.parts)
+
 
 @dataclass
 class Runner:
     """Executes `waiting`; what happens is told to `tell`, at every look."""
 
     folder: Folder
-    notebook: Path
     options: Options
     waiting: list[Wanted]
     tell: Tell = lambda runner: None
@@ -166,7 +170,7 @@ class Runner:
     def _take_in(self, wanted: Wanted, running: Execution, env_id: str) -> None:
         """Keep what an execution left: as the row's result, or as an attempt before the next one."""
         record = compose(
-            running, running.finish(), notebook=self.notebook, fingerprint=wanted.fingerprint, env_id=env_id,
+            running, running.finish(), notebook=wanted.notebooks, fingerprint=wanted.fingerprint, env_id=env_id,
             earlier=wanted.earlier,
         )  # fmt: skip
         if running.lost:

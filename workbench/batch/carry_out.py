@@ -75,9 +75,7 @@ def carry_out(
         folder.write_plan(plan.to_json() | {"options": options.to_json(), "require": list(request.require)})
         folder.note_all((row_id, "skipped", {"why": why}) for row_id, why in found.left_out.items())
         on_plan(plan, found)
-        runner = Runner(
-            folder, plan.notebook.resolve(), options, list(found.wanted), tell, private=(lock,), cluster=cluster
-        )
+        runner = Runner(folder, options, list(found.wanted), tell, private=(lock,), cluster=cluster)
         runner.work_off()
     from workbench.batch._outputs import (
         write_junit,
