@@ -83,6 +83,18 @@ def _distribute(session: Session, pump: Pump) -> Any:
     return Distribute(session, pump)
 
 
+def _plan(session: Session, pump: Pump) -> Any:
+    from widgets.plan_model import PlanModel
+
+    return PlanModel(session, pump)
+
+
+def _shrink(session: Session, pump: Pump) -> Any:
+    from widgets.shrink_checkpoint import ShrinkCheckpoint
+
+    return ShrinkCheckpoint(session, pump)
+
+
 def _storage(session: Session, pump: Pump) -> Any:
     from widgets.storage import Storage
 
@@ -97,6 +109,8 @@ TABS: dict[str, Callable[[Session, Pump], Any]] = {
     "Examples": _examples,
     "Latency": _latency,
     "Distribute": _distribute,
+    "Plan": _plan,
+    "Shrink": _shrink,
     "Serve": _serve,
     "Batch": _batch,
     "Copy as": TakeAway,
