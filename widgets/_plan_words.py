@@ -15,24 +15,42 @@ from workbench.plan.training import USABLE, Planned
 from workbench.wording import bytes_text
 
 LAYOUTS = (
-    Column("layout", "layout", "Ranks along each axis"), Column("fits", "fits", "Into the device's usable memory"),
-    Column("memory", "a rank", "Bytes of the fullest rank", True), Column("step", "step (s)", "Of one optimizer step", True),
-    Column("tokens", "tokens/s", "Of all devices", True), Column("share", "of peak", "Useful operations over the peak", True),
-    Column("bubble", "bubble", "Share of the step that a pipeline waits", True), Column("sent", "sent", "Bytes that a rank sends in a step", True),
-    Column("cost", "cost", "Of a step", True), Column("limit", "limited by"),
+    Column("layout", "layout", "Ranks along each axis"),
+    Column("fits", "fits", "Into the device's usable memory"),
+    Column("memory", "a rank", "Bytes of the fullest rank", True),
+    Column("tokens", "tokens/s", "Of all devices", True),
+    Column("step", "step (s)", "Of one optimizer step", True),
+    Column("limit", "limited by"),
+    Column("share", "of peak", "Useful operations over the peak", True),
+    Column("bubble", "bubble", "Share of the step that a pipeline waits", True),
+    Column("sent", "sent", "Bytes that a rank sends in a step", True),
+    Column("cost", "cost", "Of a step", True),
 )  # fmt: skip
 SERVED = (
-    Column("weights", "weights"), Column("ranks", "tensor × groups"), Column("fits", "fits"),
-    Column("size", "weights of a device", "", True), Column("cache", "cache", "Of one sequence with a full context, on a device", True),
-    Column("most", "most at once", "Sequences in a group", True), Column("batch", "at once", "Sequences in a group", True),
-    Column("token", "ms a token", "", True), Column("prompt", "prompt (ms)", "Of one sequence alone", True),
-    Column("tokens", "tokens/s", "Of all devices", True), Column("limit", "limited by"),
+    Column("weights", "weights"),
+    Column("ranks", "tensor × groups"),
+    Column("fits", "fits"),
+    Column("token", "ms a token", "", True),
+    Column("tokens", "tokens/s", "Of all devices", True),
+    Column("batch", "at once", "Sequences in a group", True),
+    Column("most", "most at once", "Sequences in a group", True),
+    Column("limit", "limited by"),
+    Column("size", "weights of a device", "", True),
+    Column("cache", "cache", "Of one sequence with a full context, on a device", True),
+    Column("prompt", "prompt (ms)", "Of one sequence alone", True),
 )  # fmt: skip
 ANSWERS = (
-    Column("device", "device"), Column("kind", "kind"), Column("fits", "does it"), Column("number", "how many", "", True),
-    Column("weights", "weights"), Column("token", "ms a token", "", True), Column("request", "s a request", "Among those at once", True),
-    Column("energy", "kJ / 1,000", "Energy of 1,000 requests at the device's full power", True), Column("cost", "cost / 1,000", "Of 1,000 requests", True),
-    Column("why", "why not"), Column("source", "figures from"),
+    Column("device", "device"),
+    Column("fits", "does it"),
+    Column("number", "how many", "", True),
+    Column("weights", "weights"),
+    Column("token", "ms a token", "", True),
+    Column("request", "s a request", "Among those at once", True),
+    Column("cost", "cost / 1,000", "Of 1,000 requests", True),
+    Column("energy", "kJ / 1,000", "Energy of 1,000 requests at the device's full power", True),
+    Column("why", "why not"),
+    Column("kind", "kind"),
+    Column("source", "figures from"),
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from workbench.charts import _style
 
@@ -76,7 +76,7 @@ def device_roofline_figure(data: DeviceRooflineData) -> go.Figure:
     line = [low, data.ridge, high]
     figure = go.Figure(
         {"type": "scatter", "mode": "lines", "x": line, "y": [min(data.peak, 1e-3 * x * data.bandwidth) for x in line],
-         "name": f"ceiling: {data.peak:.3g} · 10¹² / s, {data.bandwidth:,.0f} GB/s", "hoverinfo": "skip",
+         "name": f"ceiling: {data.peak:,.4g} · 10¹² / s, {data.bandwidth:,.0f} GB/s", "hoverinfo": "skip",
          "line": {"color": _style.INK, "width": 1.5}, "uid": _style.uid("ceiling")}
     )  # fmt: skip
     names = list(dict.fromkeys(point.name for point in data.points))
@@ -93,7 +93,7 @@ def device_roofline_figure(data: DeviceRooflineData) -> go.Figure:
     return _style.finish(
         figure, alt=in_words(data), height=340 + 14 * len(data.points), margin={"t": 30, "b": 190},
         xaxis={"title": {"text": "operations per byte read"}, **log},
-        yaxis={"title": {"text": "10¹² operations per second, at most"}, **log},
+        yaxis={"title": {"text": "10¹² operations / s"}, **log},
         annotations=[{"text": f"{data.title}; worked out, not measured", "x": 0, "y": 1, "xref": "paper", "yref": "paper",
                       "xanchor": "left", "yanchor": "bottom", "showarrow": False, "font": {"size": 11}}],
     )  # fmt: skip
@@ -116,12 +116,3 @@ def _hover(point: Point) -> str:
         f"<b>{point.name}</b>, {words}<br>{point.intensity:.3g} operations per byte<br>at most {point.reachable:.3g} · 10¹² "
         f"operations per second, {point.share:.1%} of the peak<br>{point.limited_by} limits"
     )
-
-
-def records(data: DeviceRooflineData) -> list[dict[str, Any]]:
-    """Return the points as rows of a table."""
-    return [
-        {"layers": point.name, "while": PHASES[point.phase][0], "operations per byte": round(point.intensity, 2),
-         "share of the peak": f"{point.share:.1%}", "limited by": point.limited_by}
-        for point in data.points
-    ]  # fmt: skip

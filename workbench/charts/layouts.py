@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -67,15 +68,15 @@ def layouts_figure(data: LayoutsData) -> go.Figure:
     if data.chosen is not None:
         ring = {"color": "rgba(0,0,0,0)", "symbol": "circle", "size": 17, "line": {"color": _style.WORSE, "width": 2.5}}
         figure.add_trace(_points([data.spots[data.chosen]], "chosen", ring))
-    figure.add_vline(
-        x=data.usable_gb, line={"color": _style.INK, "dash": "dot"}, annotation_text=f"usable {data.usable_gb:.3g} GB",
-        annotation_position="top",
-    )  # fmt: skip
-    log = {"type": "log", "tickformat": "~g"}
+    log = {"type": "log", "tickformat": "~s", "dtick": "D2"}
+    line = {"color": _style.INK, "dash": "dot", "width": 1.5}
+    words = f"usable {data.usable_gb:.3g} GB"
     return _style.finish(
-        figure, alt=in_words(data), height=380, margin_t=34,
-        xaxis={"title": {"text": "memory of the fullest rank (10⁹ bytes)"}, "dtick": "D2", **log},
-        yaxis={"title": {"text": "tokens per second, all devices"}, **log, "dtick": "D2", "tickformat": "~s"},
+        figure, alt=in_words(data), height=380, margin={"t": 34},
+        xaxis={"title": {"text": "memory of the fullest rank (10⁹ bytes)"}, **log},
+        yaxis={"title": {"text": "tokens per second"}, **log},
+        shapes=[{"type": "line", "x0": data.usable_gb, "x1": data.usable_gb, "y0": 0, "y1": 1, "yref": "paper", "line": line}],
+        annotations=[{"text": words, "x": math.log10(data.usable_gb), "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False}],
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ Sizes: Zhang et al. in torch.distributed._tools (MemTracker, FSDPMemTracker).
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import resource
 import sys
@@ -101,13 +102,16 @@ def _split_ends(inner: Any, mesh: Any) -> None:
 
 
 def _stepped(stage: Stage, wanted: Wanted, layout: Layout, number: int, say: Say) -> dict[str, float]:
-    """Carry out a step that begins with optimizer state, and with gradients where more micro-batches went before."""
+    """Carry out a step of one rank; an optimizer and, with several micro-batches, gradients have their state already.
+
+    Stages run as 1F1B at its fullest: as many micro-batches as are in flight, and one more once the first is through.
+    """
     micro_batches = wanted.batch // (layout.data * wanted.micro_batch)
     in_flight = min(layout.pipeline - number, micro_batches)
     with _global_shapes_left_alone(), FakeTensorMode(allow_non_fake_inputs=True):
         stage.to_empty(device="cpu")
         optimizer = _optimizer(stage, wanted)
-        if micro_batches > in_flight:
+        if layout.pipeline == 1 and micro_batches > 1:
             for parameter in stage.parameters():
                 parameter.grad = torch.zeros_like(parameter)
         tokens = torch.zeros(wanted.micro_batch, wanted.length, dtype=torch.int64)
@@ -116,16 +120,29 @@ def _stepped(stage: Stage, wanted: Wanted, layout: Layout, number: int, say: Say
         tracker.track_external(stage, optimizer)
         with tracker:
             say(f"forward, {in_flight} micro-batch{'es' * (in_flight > 1)}")
-            answers: list[Any] = [stage(_received(stage, tokens), rows=rows) for _ in range(in_flight)]
-            for index in range(in_flight):
-                say(f"backward {index + 1} of {in_flight}")
-                _backward(stage, answers[index], tokens, is_last=index == in_flight - 1)
-                answers[index] = None
+            answers = collections.deque(_Pass(stage)(tokens, rows, times=in_flight))
+            total = in_flight + (layout.pipeline > 1 and micro_batches > in_flight)
+            for index in range(total):
+                say(f"backward {index + 1} of {total}")
+                _backward(stage, answers.popleft(), tokens, is_last=index == total - 1)
+                if index + in_flight < total:
+                    answers.extend(_Pass(stage)(tokens, rows, times=1))
             say("optimizer")
             optimizer.step()
             optimizer.zero_grad()
         (snapshot,) = tracker.get_tracker_snapshot("peak").values()
     return _by_part(snapshot)
+
+
+class _Pass(nn.Module):
+    """Calls a stage some times: trackers know modules that are called again, but not at the top."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.stage = stage
+
+    def forward(self, tokens: Tensor, rows: Tensor, *, times: int) -> list[Any]:
+        return [self.stage(_received(self.stage, tokens), rows=rows) for _ in range(times)]
 
 
 def _received(stage: Stage, tokens: Tensor) -> Tensor:
