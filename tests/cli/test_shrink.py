@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.shrink import made
 from workbench.cli import app
+from workbench.shrink import synthetic as made
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.shrink import made
 from tests.widgets.looking_at import shown
 from widgets.pump import Pump
 from widgets.session import Session
 from widgets.shrink_checkpoint import ShrinkCheckpoint
 from workbench.errors import Cancelled, RunFailed
 from workbench.shrink import process
+from workbench.shrink import synthetic as made
 from workbench.telling import Telling
 
 
