@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 from workbench import machine
 
 RESULTS = Path(__file__).parent / "results"
+BEGAN = time.monotonic()  # every benchmark imports this module first
 
 
 def finish(
@@ -32,7 +34,7 @@ def finish(
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H%M%SZ")
     record = {
         "benchmark": name, "date": date, "passed": passed, "claims": dict(claims), "summary": summary, "threads": threads,
-        "load1": round(os.getloadavg()[0], 2), "machine": machine.facts(), "versions": machine.versions(),
+        "seconds": round(time.monotonic() - BEGAN), "load1": round(os.getloadavg()[0], 2), "machine": machine.facts(), "versions": machine.versions(),
         "figures": dict(figures), "samples": {key: list(values) for key, values in samples.items()},
     }  # fmt: skip
     RESULTS.mkdir(exist_ok=True)

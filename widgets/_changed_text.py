@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
 from widgets import _words
 from widgets.chart_host import Chart
+from workbench import tokenizer
 from workbench.charts.text_changes import (
     SequenceChange,
     TextChangesData,
@@ -30,7 +32,7 @@ MOST = 60  # sequences either way whose text is kept at hand
 PER_PAGE = 12
 MARKED = 5  # tokens of a sequence that are underlined
 WORSE, BETTER = "worse, worst first", "better, best first"
-NUMBERS = "The tokens are those of a tokenizer that is not at hand: their numbers are shown."
+NUMBERS = "The tokens are those of a tokenizer that the artifact lacks: their numbers are shown."
 
 
 class ChangedText:
@@ -80,6 +82,9 @@ class ChangedText:
 
 def text_changes(a: Run, b: Run, split: str) -> tuple[TextChangesData, str]:
     """Return the changes from A to B, and what is to be said of how their text is shown."""
+    kept = Path(b.folder) / b.artifact
+    if b.artifact and (kept / tokenizer.FILE).exists():
+        return text_changes_data(b, a, split=split, most=MOST, decode=tokenizer.read(kept).each), ""
     try:
         return text_changes_data(b, a, split=split, most=MOST, decode=byte_texts), ""
     except InvalidInput as error:

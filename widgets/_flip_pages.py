@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 
 from widgets import _words
+from widgets._button import button
 from widgets._gallery import gallery_html
 from workbench.charts.flips import OUTCOMES, Flip, FlipsData, filter_flips
 
@@ -29,11 +30,11 @@ class FlipPages:
         self.page = 0
         self.outcome = _dropdown("Outcome", (ALL, *OUTCOMES), "How the answer changed")
         self.label = _dropdown("Class", (ALL,), "The right class of the examples")
-        self.whole = _button(
-            "all cells", "times", "Show the examples of every cell of the matrix again", pump, self._uncell
+        self.whole = button(
+            "all cells", "times", "Show the examples of every cell of the matrix again", self._uncell, pump
         )
-        self.back = _button("", "arrow-left", "Previous page", pump, lambda: self._turn(-1))
-        self.on = _button("", "arrow-right", "Next page", pump, lambda: self._turn(1))
+        self.back = button("", "arrow-left", "Previous page", lambda: self._turn(-1), pump)
+        self.on = button("", "arrow-right", "Next page", lambda: self._turn(1), pump)
         self.place, self.cards = ipywidgets.HTML(), ipywidgets.HTML()
         for control in (self.outcome, self.label):
             control.observe(lambda _: pump.do(self._filter, key=self), names="value")
@@ -98,9 +99,3 @@ class FlipPages:
 
 def _dropdown(text: str, options: tuple[str, ...], tooltip: str) -> ipywidgets.Dropdown:
     return ipywidgets.Dropdown(options=options, description=text, tooltip=tooltip, layout={"width": "auto"})
-
-
-def _button(text: str, icon: str, tooltip: str, pump: Pump, action: object) -> ipywidgets.Button:
-    button = ipywidgets.Button(description=text, icon=icon, tooltip=tooltip, layout={"width": "auto"})
-    button.on_click(lambda _: pump.do(action))
-    return button

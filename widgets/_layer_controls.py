@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
+from widgets._button import button
 from workbench.charts.sensitivity import Column, SensitivityData
 
 if TYPE_CHECKING:
@@ -24,12 +25,11 @@ class LayerControls:
         self._columns: tuple[Column, ...] = ()
         self.layer = ipywidgets.Dropdown(description="Layer", tooltip="Which layer to set", layout={"width": "auto"})
         self.column = ipywidgets.Dropdown(description="Strength", tooltip="What to do to it", layout={"width": "auto"})
-        self.set = _button("Set", "check", "Set the layer's strength in the recipe")
-        self.keep = _button("Keep as it is", "shield", "The step leaves this layer alone, in full precision")
-        self.undo = _button("Undo", "undo", "Take the last change of the recipe back")
-        self.set.on_click(lambda _: pump.do(self._set))
-        self.keep.on_click(lambda _: pump.do(self._keep))
-        self.undo.on_click(lambda _: pump.do(on_undo))
+        self.set = button("Set", "check", "Set the layer's strength in the recipe", self._set, pump)
+        self.keep = button(
+            "Keep as it is", "shield", "The step leaves this layer alone, in full precision", self._keep, pump
+        )
+        self.undo = button("Undo", "undo", "Take the last change of the recipe back", on_undo, pump)
         self.undo.disabled = True
         self.view = ipywidgets.Box([self.layer, self.column, self.set, self.keep, self.undo]).add_class("wb-flow")
 
@@ -54,7 +54,3 @@ class LayerControls:
         if self._columns and self.layer.value is not None:
             column = self._columns[self.column.index or 0]
             self._on_set(self.layer.value, column.step, column.parameter, None)
-
-
-def _button(text: str, icon: str, tooltip: str) -> ipywidgets.Button:
-    return ipywidgets.Button(description=text, icon=icon, tooltip=tooltip, layout={"width": "auto"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,9 @@ from workbench.protect import keys, sign
 
 if TYPE_CHECKING:
     from widgets.pump import Pump
+
+
+SECONDS_OF_REST = 0.4  # after a letter of the folder's name
 
 
 class ProtectCard:
@@ -43,7 +46,7 @@ class ProtectCard:
             "Writes artifact, client, measuring and model card into one file",
             self._write,
         )
-        self.keys.observe(lambda _: pump.do(self._tell_facts), names="value")
+        self.keys.observe(lambda _: pump.rested(SECONDS_OF_REST, self._tell_facts, key=self), names="value")
         self.view = ipywidgets.VBox(
             [ipywidgets.HTML(_words.head("Protection")), self.facts, _row(self.keys, self.sign, self.verify), self.told,
              ipywidgets.HTML(_words.head("Hand over")), _row(self.file, self.plan, self.write), self.listed]
@@ -52,16 +55,35 @@ class ProtectCard:
     def take(self, run: Run | None) -> None:
         """Show another run."""
         self.run: Run | None = run
-        for part in (self.told, self.listed):
+        for part in (self.told, self.listed, self.facts):
             _words.say(part, "")
         self._tell_facts()
 
     def facts_html(self) -> str:
         """Return the card as HTML."""
-        return _facts(self.run, Path(self.keys.value)) if self.run else ""
+        return _facts(self.run, _signed(_artifact(self.run), self._keys())) if self.run else ""
 
     def _tell_facts(self) -> None:
-        _words.say(self.facts, self.facts_html())
+        """Tell what is known at once, and of the signature once every byte of the artifact is read beside the pump."""
+        run, where = self.run, self._keys()
+        if run is None:
+            _words.say(self.facts, "")
+            return
+        if not self.facts.value:
+            _words.say(self.facts, _facts(run, "…"))
+        aside(self.pump, lambda: _signed(_artifact(run), where),
+              lambda signed: self._facts_are(run, where, signed),
+              lambda words: self._facts_are(run, where, html.escape(words)))  # fmt: skip
+
+    def _facts_are(self, run: Run, where: Path, signed: str) -> None:
+        if self._shows(run) and where == self._keys():
+            _words.say(self.facts, _facts(run, signed))
+
+    def _shows(self, run: Run) -> bool:
+        return self.run is not None and self.run.run_id == run.run_id
+
+    def _keys(self) -> Path:
+        return Path(self.keys.value).expanduser()
 
     def _button(self, text: str, icon: str, tooltip: str, action: Any) -> ipywidgets.Button:
         button = ipywidgets.Button(description=text, icon=icon, tooltip=tooltip, layout={"width": "auto"})
@@ -73,61 +95,63 @@ class ProtectCard:
             action(self.run)
 
     def _sign(self, run: Run) -> None:
-        where = Path(self.keys.value).expanduser()
+        where = self._keys()
 
         def work() -> str:
             if not where.exists():
                 keys.create(where)
             signer, path = sign.sign(_artifact(run), where)
-            return f"Signed with key {signer}: {path.name} beside the artifact."
+            return _words.note(f"Signed with key {signer}: {path.name} beside the artifact.")
 
-        aside(
-            self.pump, work, lambda told: self._say(_words.note(told)), lambda words: self._say(_words.problem(words))
-        )
+        self._aside(run, work, self.told)
 
     def _verify(self, run: Run) -> None:
-        where = Path(self.keys.value).expanduser()
-        aside(self.pump, lambda: sign.verify(_artifact(run), where),
-              lambda signer: self._say(_words.note(f"Unchanged since it was signed with key {signer}.")),
-              lambda words: self._say(_words.problem(words)))  # fmt: skip
+        where = self._keys()
+        self._aside(
+            run,
+            lambda: _words.note(f"Unchanged since it was signed with key {sign.verify(_artifact(run), where)}."),
+            self.told,
+        )
 
-    def _say(self, text: str) -> None:
-        _words.say(self.told, text)
-        self._tell_facts()
+    def _aside(self, run: Run, work: Callable[[], str], part: ipywidgets.HTML) -> None:
+        """Do something with a run beside the pump and tell its end in `part`, unless another run is shown by then."""
+
+        def tell(text: str) -> None:
+            if self._shows(run):
+                _words.say(part, text)
+                if part is self.told:  # signing and verifying change what is known
+                    self._tell_facts()
+
+        aside(self.pump, work, tell, lambda words: tell(_words.problem(words)))
 
     def _plan(self, run: Run) -> None:
-        aside(self.pump, lambda: self._planned(run), lambda planned: _words.say(self.listed, _sizes(planned)),
-              lambda words: _words.say(self.listed, _words.problem(words)))  # fmt: skip
+        where = self._keys()
+        self._aside(run, lambda: _sizes(_planned(run, where)), self.listed)
 
     def _write(self, run: Run) -> None:
-        target = Path(self.file.value).expanduser()
+        target, where = Path(self.file.value).expanduser(), self._keys()
 
         def work() -> str:
-            planned = self._planned(run)
+            planned = _planned(run, where)
             path = package.write(planned, target)
             return _sizes(planned) + _words.note(
                 f"Written: {path.resolve()} ({wording.bytes_text(path.stat().st_size)})."
             )
 
-        aside(
-            self.pump,
-            work,
-            lambda told: _words.say(self.listed, told),
-            lambda words: _words.say(self.listed, _words.problem(words)),
-        )
+        self._aside(run, work, self.listed)
 
-    def _planned(self, run: Run) -> package.Plan:
-        where = Path(self.keys.value).expanduser()
-        return package.plan(run, keys=where if where.is_dir() else None)
+
+def _planned(run: Run, keys_folder: Path) -> package.Plan:
+    return package.plan(run, keys=keys_folder if keys_folder.is_dir() else None)
 
 
 def _artifact(run: Run) -> Path:
     return Path(run.folder) / "artifact"
 
 
-def _facts(run: Run, keys_folder: Path) -> str:
+def _facts(run: Run, signed: str) -> str:
     rows = [
-        ("signed", _signed(_artifact(run), keys_folder.expanduser())),
+        ("signed", signed),
         (
             "encrypted",
             "no: a run's own artifact is plain; <code>workbench protect encrypt</code> makes an encrypted copy",

@@ -33,7 +33,7 @@ class RunLog:
             part, text = str(event.get("part") or ""), str(event.get("text") or "")
             if event.get("kind") == "progress":
                 self._take_loss(part, (event.get("values") or {}).get("loss"))
-            elif event.get("kind") != "progress" and (text or event.get("kind") != "log"):
+            elif text or event.get("kind") != "log":
                 self.lines.append(f"{str(event.get('t', ''))[11:19]} {part or '·'} {text or event.get('kind')}")
         self.lines = self.lines[-MOST_LINES:]
         return self

@@ -29,6 +29,7 @@ class RunsActions:
     def __init__(self, session: Session, pump: Pump, on_deleted: Callable[[], None]) -> None:
         self.session, self.pump, self.on_deleted = session, pump, on_deleted
         self.picked: list[Run] = []
+        self._in_question: list[str] = []  # run ids that a yes deletes
         self.facts, self.told, self.asked = (ipywidgets.HTML() for _ in range(3))
         self.as_a = self._button("As A", "Compare other runs with this one", self._as_a)
         self.as_b = self._button("As B", "Show this run in the other panels", self._as_b)
@@ -142,6 +143,7 @@ class RunsActions:
         self._put_question(f"Delete {names} for good?")
 
     def _put_question(self, words: str, *, force: bool = False) -> None:
+        self._in_question = [run.run_id for run in self.picked] if words else []
         self.asked.value = f'<div role="alert"><b>{escape(words)}</b></div>' if words else ""
         self.question.layout.display = "flex" if words else "none"
         _words.show(self.sure, not force)
@@ -149,10 +151,13 @@ class RunsActions:
 
     def _delete(self, *, force: bool = False) -> None:
         """Delete aside: folders of many runs take a while."""
-        going, store = [run.run_id for run in self.picked], self.session.store
+        going, store = self._in_question, self.session.store
+        if not going:  # other runs were picked before the click was heard
+            return
         self._put_question("")
         self.told.value = _words.waiting(f"deleting {len(going)} …")
-        aside(self.pump, lambda: store.delete(*going, force=force), lambda _: self._deleted(going), self._refused)
+        aside(self.pump, lambda: store.delete(*going, force=force), lambda _: self._deleted(going),
+              lambda words: self._refused(going, words))  # fmt: skip
 
     def _delete_by_force(self) -> None:
         self._delete(force=True)
@@ -165,7 +170,7 @@ class RunsActions:
         self.told.value = _words.note(f"{len(gone)} deleted.")
         self.on_deleted()
 
-    def _refused(self, words: str) -> None:
+    def _refused(self, kept: list[str], words: str) -> None:
         self.told.value = _words.problem(words)
-        if "is needed by" in words:
+        if "is needed by" in words and kept == [run.run_id for run in self.picked]:  # never others by force
             self._put_question("Delete them anyway?", force=True)

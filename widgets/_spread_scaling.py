@@ -35,12 +35,12 @@ class SpreadScaling:
         self.measure.on_click(lambda _: pump.do(self._measure))
         self.told, self.chart = ipywidgets.HTML(), Chart()
         self.view = ipywidgets.VBox([ipywidgets.HTML(_words.head("Scaling")), self.measure, self.told, self.chart])
-        self._date = ""
+        self._date, self._is_measuring = "", False
         _words.show(self.chart, False)
 
     def update(self, *, can_run: bool) -> None:
         """Draw what is kept; nothing is drawn again that is there already."""
-        self.measure.disabled = not can_run or self.told.value.startswith('<p class="wb-note" role="status">')
+        self.measure.disabled = not can_run or self._is_measuring
         record = self._newest()
         if record is None or record["date"] == self._date:
             return
@@ -68,10 +68,12 @@ class SpreadScaling:
         launcher: Any = catalog.make("launch", self.session.launcher)
         plan, store = scale.Plan(processes=(launcher.num_processes,)), self.session.store
         _words.say(self.told, _words.waiting(MEASURING))
-        self.measure.disabled, self._date = True, ""
+        self._is_measuring = self.measure.disabled = True
+        self._date = ""
         aside(self.pump, lambda: scale.scale(job, store, plan), lambda _: self._measured(),
               lambda words: self._measured(words))  # fmt: skip
 
     def _measured(self, words: str = "") -> None:
+        self._is_measuring = False
         _words.say(self.told, _words.problem(words))
         self.update(can_run=True)

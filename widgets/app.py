@@ -9,8 +9,8 @@ Nothing is computed in the kernel: jobs go to the queue, which is a process of i
 from __future__ import annotations
 
 import gc
+import importlib
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,7 @@ from widgets.pump import Pump
 from widgets.runs_table import RunsTable
 from widgets.session import JOB, Session
 from widgets.style import style
-from widgets.take_away import TakeAway
 from widgets.top_bar import TopBar
-from widgets.trade_off import TradeOff
 from widgets.watch_runs import WatchRuns
 from workbench import queue
 from workbench.errors import WorkbenchError
@@ -41,80 +39,20 @@ SECONDS_BEFORE_COLLECTING = (
 _open: list[Workbench] = []  # the ones whose pump runs: opening one on the same store ends the older
 
 
-def _compare(session: Session, pump: Pump) -> Any:
-    from widgets.compare_runs import CompareRuns
-
-    return CompareRuns(session, pump)
-
-
-def _examples(session: Session, pump: Pump) -> Any:
-    from widgets.examples import Examples
-
-    return Examples(session, pump)
-
-
-def _sensitivity(session: Session, pump: Pump) -> Any:
-    from widgets.sensitivity import Sensitivity
-
-    return Sensitivity(session, pump)
-
-
-def _latency(session: Session, pump: Pump) -> Any:
-    from widgets.latency import Latency
-
-    return Latency(session, pump)
-
-
-def _serve(session: Session, pump: Pump) -> Any:
-    from widgets.serve_model import ServeModel
-
-    return ServeModel(session, pump)
-
-
-def _batch(session: Session, pump: Pump) -> Any:
-    from widgets.start_batch import StartBatch
-
-    return StartBatch(session, pump)
-
-
-def _distribute(session: Session, pump: Pump) -> Any:
-    from widgets.distribute import Distribute
-
-    return Distribute(session, pump)
-
-
-def _plan(session: Session, pump: Pump) -> Any:
-    from widgets.plan_model import PlanModel
-
-    return PlanModel(session, pump)
-
-
-def _shrink(session: Session, pump: Pump) -> Any:
-    from widgets.shrink_checkpoint import ShrinkCheckpoint
-
-    return ShrinkCheckpoint(session, pump)
-
-
-def _storage(session: Session, pump: Pump) -> Any:
-    from widgets.storage import Storage
-
-    return Storage(session, pump)
-
-
-# Title → what makes the panel when its tab is opened first. A later room adds a line here.
-TABS: dict[str, Callable[[Session, Pump], Any]] = {
-    "Trade-off": TradeOff,
-    "Sensitivity": _sensitivity,
-    "Compare": _compare,
-    "Examples": _examples,
-    "Latency": _latency,
-    "Distribute": _distribute,
-    "Plan": _plan,
-    "Shrink": _shrink,
-    "Serve": _serve,
-    "Batch": _batch,
-    "Copy as": TakeAway,
-    "Storage": _storage,
+# Title → module and class of the panel, imported when its tab is opened first. A later room adds a line here.
+TABS = {
+    "Trade-off": "trade_off:TradeOff",
+    "Sensitivity": "sensitivity:Sensitivity",
+    "Compare": "compare_runs:CompareRuns",
+    "Examples": "examples:Examples",
+    "Latency": "latency:Latency",
+    "Distribute": "distribute:Distribute",
+    "Plan": "plan_model:PlanModel",
+    "Shrink": "shrink_checkpoint:ShrinkCheckpoint",
+    "Serve": "serve_model:ServeModel",
+    "Batch": "start_batch:StartBatch",
+    "Copy as": "take_away:TakeAway",
+    "Storage": "storage:Storage",
 }
 
 
@@ -183,7 +121,8 @@ class Workbench:
 
     def _panel(self, title: str) -> Any:
         if title not in self.panels:
-            self.panels[title] = TABS[title](self.session, self.pump)
+            module, _, name = TABS[title].partition(":")
+            self.panels[title] = getattr(importlib.import_module(f"widgets.{module}"), name)(self.session, self.pump)
         return self.panels[title]
 
     def _show_tab(self, index: int | None) -> None:

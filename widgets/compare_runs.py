@@ -11,6 +11,7 @@ from widgets import _words
 from widgets._differences import differences_html, headline
 from widgets._layer_differences import LayerDifferences
 from widgets._pick_pair import PickPair, label, pair_problem
+from widgets._tab_panel import TabPanel
 from widgets._together import MeasureTogether
 from widgets.chart_host import Chart
 from workbench import together
@@ -31,7 +32,7 @@ WATCHED = ["a", "b", "runs", "scope", "model", "data"]
 TITLES = ("Every difference", "Where the bytes of B went", "How they trained")
 
 
-class CompareRuns:
+class CompareRuns(TabPanel):
     """Shows `session.compared()`; nothing is drawn while its tab is hidden."""
 
     def __init__(self, session: Session, pump: Pump) -> None:
@@ -44,23 +45,14 @@ class CompareRuns:
         self.missing = {title: ipywidgets.HTML() for title in TITLES}
         self.layers = LayerDifferences(pump)
         self._key: Any = None
-        self._is_shown = False
         self.body = self._laid_out()
         self.view = ipywidgets.VBox([self.pair.view, self.told, self.body]).add_class("wb-compare-runs")
         _words.show(self.body, False)
         session.observe(lambda _: pump.do(self.update, key=self), names=WATCHED)
 
-    def on_shown(self) -> None:
-        """Draw what is compared now, and follow it from now on."""
-        self._is_shown = True
-        self.update()
-
-    def on_hidden(self) -> None:
-        self._is_shown = False
-
     def update(self) -> None:
         """Show the compared pair; a pair that is shown already is not compared again."""
-        if not self._is_shown:
+        if not self.is_shown:
             return
         self.pair.update()
         pair = self.session.compared()

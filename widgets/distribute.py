@@ -11,6 +11,7 @@ from widgets import _words
 from widgets._spread_choice import SpreadChoice
 from widgets._spread_scaling import SpreadScaling
 from widgets._spread_watch import SpreadWatch
+from widgets._tab_panel import TabPanel
 from workbench import queue
 from workbench.errors import InvalidInput
 
@@ -22,7 +23,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 WATCHED = ["model", "data", "steps", "format", "metrics", "seed", "layout", "launcher", "card"]
 
 
-class Distribute:
+class Distribute(TabPanel):
     """The picked job is the workbench's own: *Run* here and *Run* beside the recipe start the same."""
 
     def __init__(self, session: Session, pump: Pump) -> None:
@@ -42,21 +43,13 @@ class Distribute:
              self.scaling.view]
         )  # fmt: skip
         self.view.add_class("wb-distribute")
-        self._is_shown = False
         session.observe(lambda _: pump.do(self.update, key=self), names=WATCHED)
         session.observe(lambda _: pump.do(self._follow, key=(self, "runs")), names=["runs", "queue"])
-        pump.every(SECONDS_BETWEEN_LOOKS, lambda: self._is_shown and self.watch.tick())
-
-    def on_shown(self) -> None:
-        self._is_shown = True
-        self.update()
-
-    def on_hidden(self) -> None:
-        self._is_shown = False
+        pump.every(SECONDS_BETWEEN_LOOKS, lambda: self.is_shown and self.watch.tick())
 
     def update(self) -> None:
         """Show what is picked, and whether it can run."""
-        if not self._is_shown:
+        if not self.is_shown:
             return
         self.choice.update()
         self._follow()
@@ -65,13 +58,13 @@ class Distribute:
         """Return what is expected of the picked layout, and the newest spread run, for a notebook that nobody touches."""
         from IPython.display import HTML
 
-        self._is_shown = True
+        self.is_shown = True
         self.update()
         return [HTML(_words.head("Distribute")), *self.choice.static(), *self.watch.static(), *self.scaling.static()]
 
     def _follow(self) -> None:
         """Follow the queue and the store."""
-        if not self._is_shown:
+        if not self.is_shown:
             return
         self.watch.offer()
         self.watch.tick()

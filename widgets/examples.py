@@ -12,6 +12,7 @@ from widgets._changed_text import ChangedText
 from widgets._flip_pages import FlipPages
 from widgets._pick_pair import PickPair, pair_problem
 from widgets._pictures import load_inputs
+from widgets._tab_panel import TabPanel
 from widgets.chart_host import Chart
 from workbench import compare
 from workbench.charts import _thumbnail
@@ -28,7 +29,7 @@ READ = "Rows of the matrix are answers of A, columns those of B; a click keeps t
 LOADING = "Answers are shown; loading the examples themselves…"
 
 
-class Examples:
+class Examples(TabPanel):
     """The changed examples of `session.compared()`; nothing is drawn while its tab is hidden."""
 
     def __init__(self, session: Session, pump: Pump) -> None:
@@ -43,7 +44,6 @@ class Examples:
         self._loaded: tuple[Any, Any] | None = None  # (which data, inputs or why there are none)
         self._key: Any = None
         self._shows = ""  # flips, texts, or nothing
-        self._is_shown = False
         self.texts = ChangedText(pump)
         self.shown = ipywidgets.Box([self.matrix, self.pages.view]).add_class("wb-examples-body")
         self.view = ipywidgets.VBox(
@@ -63,14 +63,6 @@ class Examples:
         _words.show(self.shown, False)
         _words.show(self.texts.view, False)
 
-    def on_shown(self) -> None:
-        """Draw what is compared now, and follow it from now on."""
-        self._is_shown = True
-        self.update()
-
-    def on_hidden(self) -> None:
-        self._is_shown = False
-
     def static(self) -> list[Any]:
         """Return the chart and the first page of examples, for a notebook that nobody touches."""
         from IPython.display import HTML
@@ -84,7 +76,7 @@ class Examples:
 
     def update(self) -> None:
         """Show the compared pair; a pair that is shown already is not compared again."""
-        if not self._is_shown:
+        if not self.is_shown:
             return
         self.pair.update()
         pair, missing = self.session.compared(), pair_problem(self.session)

@@ -10,6 +10,7 @@ from widgets import _words
 from widgets._aside import aside
 from widgets._latency_words import latency_html
 from widgets._operations import Operations
+from widgets._tab_panel import TabPanel
 from widgets.chart_host import Chart
 from workbench import ceilings
 from workbench.charts.ecdf import ecdf_data, ecdf_figure
@@ -25,7 +26,7 @@ WATCHED = ["a", "b", "selected", "runs", "scope", "model", "data"]
 MEASURING = "Measuring what one thread of this machine can do, in a process of its own. Seconds on most machines, minutes on some."
 
 
-class Latency:
+class Latency(TabPanel):
     """Shows the brushed runs, else the compared ones, else the newest that were timed."""
 
     def __init__(self, session: Session, pump: Pump) -> None:
@@ -40,7 +41,6 @@ class Latency:
         self.operations = Operations()
         self._key: Any = None
         self._ceilings: dict[str, Any] | None = None
-        self._is_shown = False
         titles = ("How long calls take", "How near that comes to the machine")
         self.heads = [ipywidgets.HTML(_words.head(title)) for title in titles]
         self.view = ipywidgets.VBox(
@@ -51,13 +51,9 @@ class Latency:
 
     def on_shown(self) -> None:
         """Draw what is picked now, and follow it from now on."""
-        self._is_shown = True
         self._ceilings = ceilings.known()  # somebody may have measured them meanwhile
         self._key = None
-        self.update()
-
-    def on_hidden(self) -> None:
-        self._is_shown = False
+        super().on_shown()
 
     def static(self) -> list[Any]:
         """Return the curves, the table and the roofline, for a notebook that nobody touches."""
@@ -75,7 +71,7 @@ class Latency:
         """Show the runs that are picked now; the same ones are not drawn again."""
         runs, why = self._picked()
         key = tuple(run.run_id for run in runs), why
-        if not self._is_shown or key == self._key:
+        if not self.is_shown or key == self._key:
             return
         self._key = key
         timed = [run for run in runs if run.get("latency_ms_p50")]

@@ -17,12 +17,15 @@ from typing import Any
 from widgets import _lesson_html as page
 from widgets import _lesson_paper as papers
 from widgets import _lesson_questions as questions
+from widgets import _lesson_quiz as quizzes
 from widgets import _words
 from widgets._lesson_help import Help, hints_html, solution_html
 from widgets._lesson_page import show, show_style
+from widgets.headless import is_headless
+from widgets.static_view import renderer
 from workbench.errors import InvalidInput
 from workbench.lessons import answer as answers
-from workbench.lessons import catalog, rehearsal
+from workbench.lessons import catalog, quiz, rehearsal
 from workbench.lessons.checker import Checker
 from workbench.lessons.progress import Progress
 from workbench.lessons.words import Words
@@ -49,8 +52,9 @@ class Lesson:
         self._verdicts: dict[str, str] = {}  # exercise → what was found of that
 
     def begin(self) -> None:
-        """Put the styles on the page, say how far this lesson is, and warm up the checks meanwhile."""
-        checker().warm()
+        """Put the styles on the page, choose how charts are shown, say how far this lesson is, and warm up the checks meanwhile."""
+        checker().warm(self.lesson.exercises)
+        renderer()
         show_style()
         self.progress()
         if measured := rehearsal.known().get(self.lesson.number):
@@ -157,6 +161,21 @@ class Lesson:
         space: dict[str, Any] = {}
         exec(exercise.solution, space)
         return space[exercise.answer]
+
+    def quiz(self, answers: Any = None) -> None:
+        """Ask ten questions over all lessons; `answers` by question (`{"q1": "b", …}`) hands them in. None = ask with controls."""
+        if answers is None:
+            if is_headless():
+                show(quizzes.questions_html(self.words.language) + page.paragraph(self.words.word("quiz_code")))
+            else:
+                show("", quizzes.Asked(self.words, self.kept).controls)
+            return
+        try:
+            marked = quiz.mark(answers)
+        except InvalidInput as error:
+            show(_words.problem(str(error)))
+            return
+        show(quizzes.marked_html(self.words, marked, self.kept.quizzed(marked)["tries"]))
 
     def reproduce(self, name: str, value: float) -> None:
         """Show a paper's row beside what was measured here, and whether its claim holds."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from widgets._aside import aside
 from widgets._card_words import data_words, model_words
 from widgets._refusals import always_refused, refused_list
 from widgets.form import pick_one
@@ -84,13 +85,10 @@ class PickModel:
         self._asked = wanted
         self.card.value = f'<div class="wb-note" role="status">{LOOKING}</div>'
 
-        def work() -> ModelCard | str:
-            try:
-                return model_card(Job.from_json(wanted))
-            except WorkbenchError as error:
-                return str(error)
+        def take(found: ModelCard | str) -> None:
+            self._take(wanted, found)
 
-        self.pump.later(work, lambda found: self._take(wanted, found))
+        aside(self.pump, lambda: model_card(Job.from_json(wanted)), take, take)
 
     def _take(self, wanted: Any, found: ModelCard | str) -> None:
         """Take over the worker's answer, unless something else was picked meanwhile."""

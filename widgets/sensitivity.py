@@ -10,6 +10,7 @@ from widgets import _words
 from widgets._aside import aside
 from widgets._layer_controls import LayerControls
 from widgets._set_levels import SetLevels, fitting, levels_html
+from widgets._tab_panel import TabPanel
 from widgets.chart_host import Chart
 from widgets.form import Form
 from workbench import catalog, diagnose, queue
@@ -31,7 +32,7 @@ WHAT = (
 CLICK = "A click on a cell sets that layer's strength in the recipe."
 
 
-class Sensitivity:
+class Sensitivity(TabPanel):
     """Shows the run that measured what the form asks for, else the newest of this model."""
 
     def __init__(self, session: Session, pump: Pump) -> None:
@@ -54,20 +55,15 @@ class Sensitivity:
         self.data: SensitivityData | None = None
         self._key: Any = None
         self._refused = ""  # why the job was not put into the queue
-        self._is_shown = False
         self.view = self._laid_out()
         session.observe(lambda _: pump.do(self.update, key=self), names=WATCHED)
 
     def on_shown(self) -> None:
         """Draw what is known now, and follow it from now on."""
-        self._is_shown = True
         limit = self.session.budgets.get("max_drop")
         if limit is not None:
             self.budget.value = limit
-        self.update()
-
-    def on_hidden(self) -> None:
-        self._is_shown = False
+        super().on_shown()
 
     def static(self) -> list[Any]:
         """Return the heat map, for a notebook that nobody touches."""
@@ -80,7 +76,7 @@ class Sensitivity:
 
     def update(self) -> None:
         """Show how far the measurement is, and its result; the same result is not drawn again."""
-        if not self._is_shown:
+        if not self.is_shown:
             return
         job, problem = self._job()
         entry = next((each for each in reversed(self.session.queue) if job and each.job_id == job.job_id), None)

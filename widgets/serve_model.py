@@ -35,6 +35,8 @@ class ServeModel:
     def __init__(self, session: Session, pump: Pump) -> None:
         self.session, self.pump = session, pump
         self.server: Serving | None = None
+        self.launched: Serving | None = None  # set beside the pump: a workbench may be closed while its server starts
+        self.is_closed = False
         self.served: Run | None = None
         self.which = ipywidgets.Dropdown(
             description="Run", tooltip="Which run's artifact to serve", layout={"width": "100%", "max_width": "720px"}
@@ -91,9 +93,9 @@ class ServeModel:
     def close(self) -> None:
         """End what this panel has started; called when its workbench closes and when the kernel ends."""
         self.load.stop()
-        if self.server is not None:
-            self.server.process.terminate()
-            self.server = None
+        self.is_closed, self.server = True, None
+        if self.launched is not None:
+            self.launched.process.terminate()
 
     def _picked(self) -> None:
         run = self.session.run_of(self.which.value or "")
@@ -101,8 +103,6 @@ class ServeModel:
             self.protect.take(run)
 
     def _start(self) -> None:
-        from workbench.serve import process
-
         run = self.session.run_of(self.which.value or "")
         if run is None or self.server is not None:
             return
@@ -110,8 +110,20 @@ class ServeModel:
         name = str(artifact.read(folder).card["model"]["use"])
         self.start.disabled = True
         _words.say(self.status, _words.waiting(STARTING))
-        aside(self.pump, lambda: process.start([f"{name}={folder}"], environment={"WORKBENCH_TOKEN": ""}),
-              lambda server: self._started(server, run, name), self._failed)  # fmt: skip
+        aside(
+            self.pump,
+            lambda: self._launch(f"{name}={folder}"),
+            lambda server: self._started(server, run, name),
+            self._failed,
+        )
+
+    def _launch(self, words: str) -> Serving:
+        from workbench.serve import process
+
+        self.launched = process.start([words], environment={"WORKBENCH_TOKEN": ""})
+        if self.is_closed:
+            self.launched.process.terminate()
+        return self.launched
 
     def _started(self, server: Serving, run: Run, name: str) -> None:
         self.server, self.served, self.stop.disabled = server, run, False

@@ -9,7 +9,7 @@ import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from widgets.headless import is_headless
 from workbench.doctor import BROWSERS
@@ -28,10 +28,11 @@ def renderer() -> str:
 
     plotly.io.renderers[LIVE].config = NO_CLOUD
     why_not = _why_no_pictures()
-    plotly.io.renderers.default = LIVE if why_not else WITH_PICTURES
     if why_not:
+        plotly.io.renderers.default = LIVE
         return f"Charts are live, without pictures for previews: {why_not}"
-    _start_drawing()
+    plotly.io.renderers["png"] = _when_there_is_a_figure()
+    plotly.io.renderers.default = WITH_PICTURES
     return "Charts are live, each with a picture for previews"
 
 
@@ -56,9 +57,23 @@ def why_not_drawn() -> str:
 
 
 def _browser() -> str | None:
-    """Return the Chromium that draws, None where there is none."""
+    """Return the Chromium that draws; None where there is none, or nobody wants pictures (`WORKBENCH_BROWSER=none`)."""
     chosen = os.environ.get("BROWSER_PATH") or os.environ.get("WORKBENCH_BROWSER")
+    if chosen == "none":
+        return None
     return chosen or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+def _when_there_is_a_figure() -> Any:
+    """Return plotly's renderer of pictures, which starts its browser with the first figure: many notebooks have none."""
+    from plotly.io._base_renderers import PngRenderer
+
+    class Patient(PngRenderer):
+        def to_mimebundle(self, fig_dict: dict[str, Any]) -> Any:
+            _start_drawing()
+            return super().to_mimebundle(fig_dict)
+
+    return Patient()
 
 
 def _start_drawing() -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from widgets import _words
+from widgets._aside import aside
 from widgets._button import button
 from workbench import exchange, tidy, wording
 from workbench.errors import InvalidInput
@@ -55,7 +57,7 @@ class Storage:
     def _plan(self) -> None:
         quota = tidy.size_from(self.quota.value)
         self.listed.value = "<p>looking…</p>"
-        self.pump.later(lambda: tidy.plan(self.session.store, quota_bytes=quota), self._show_plan)
+        aside(self.pump, lambda: tidy.plan(self.session.store, quota_bytes=quota), self._show_plan, self._not_tidied)
 
     def _show_plan(self, plan: tidy.Plan) -> None:
         self.plan = plan if plan.items and plan.is_enough else None
@@ -80,7 +82,10 @@ class Storage:
     def _remove(self) -> None:
         plan, self.plan, self.remove.disabled = self.plan, None, True
         if plan is not None:
-            self.pump.later(lambda: tidy.carry_out(plan), self._removed)
+            aside(self.pump, lambda: tidy.carry_out(plan), self._removed, self._not_tidied)
+
+    def _not_tidied(self, words: str) -> None:
+        self.listed.value = _words.problem(words)
 
     def _removed(self, done: tidy.Tidied) -> None:
         freed = wording.bytes_text(sum(item.num_bytes for item in done.removed))
@@ -96,7 +101,7 @@ class Storage:
             )
         target = Path(self.target.value).expanduser()
         self.told.value = f"<p>writing {html.escape(str(target))}…</p>"
-        self.pump.later(lambda: exchange.export(self.session.store, wanted, target), self._exported)
+        aside(self.pump, lambda: exchange.export(self.session.store, wanted, target), self._exported, self._not_done)
 
     def _exported(self, path: Path) -> None:
         size = wording.bytes_text(path.stat().st_size)
@@ -105,7 +110,10 @@ class Storage:
     def _import(self) -> None:
         source = Path(self.target.value).expanduser()
         self.told.value = f"<p>reading {html.escape(str(source))}…</p>"
-        self.pump.later(lambda: exchange.import_runs(self.session.store, source), self._imported)
+        aside(self.pump, lambda: exchange.import_runs(self.session.store, source), self._imported, self._not_done)
+
+    def _not_done(self, words: str) -> None:
+        self.told.value = _words.problem(words)
 
     def _imported(self, found: Any) -> None:
         self.told.value = f"<p>{len(found.added)} runs added, {len(found.already_there)} were there already</p>"

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
-from widgets import static_view
+from widgets import _words, static_view
+from widgets._aside import aside
+from widgets._tab_panel import TabPanel
 from workbench import copy_as, memo
 from workbench.charts.pareto import pareto_data, pareto_figure
 from workbench.charts.waterfall import waterfall_data, waterfall_figure
@@ -31,7 +33,7 @@ FILES = {"Python cell": "cell.py", "Job (JSON)": "job.json", "Study (YAML)": "st
 WHAT = ("the picked recipe", "the brushed runs")
 
 
-class TakeAway:
+class TakeAway(TabPanel):
     """Text in a field that can be copied, and saved as a file."""
 
     def __init__(self, session: Session, pump: Pump) -> None:
@@ -51,19 +53,10 @@ class TakeAway:
         for control in (self.kind, self.what):
             control.observe(lambda _: pump.do(self.update, key=self), names="value")
         self.save.on_click(lambda _: pump.do(self._save))
-        self._is_shown = False
         session.observe(lambda _: pump.do(self._if_shown, key=self))
 
-    def on_shown(self) -> None:
-        """Write the text now, and again whenever the session changes."""
-        self._is_shown = True
-        self.update()
-
-    def on_hidden(self) -> None:
-        self._is_shown = False
-
     def _if_shown(self) -> None:
-        if self._is_shown:
+        if self.is_shown:
             self.update()
 
     def update(self) -> None:
@@ -73,7 +66,7 @@ class TakeAway:
         try:
             text, told = self.written(kind), ""
         except InvalidInput as error:
-            text, told = "", f'<div role="alert" class="wb-problem">{html.escape(str(error))}</div>'
+            text, told = "", _words.problem(str(error))
         if self.text.value != text:
             self.text.value = text
         self.told.value = told
@@ -122,7 +115,15 @@ class TakeAway:
                 self.told.value += f"<p>without figures: {html.escape(why_not)}</p>"
             return
         self.told.value = "<p>drawing the figures…</p>"
-        self.pump.later(lambda: self._memo(self._drawn_beside(path)), lambda text: self._write(path, text))
+        aside(
+            self.pump,
+            lambda: self._memo(self._drawn_beside(path)),
+            lambda text: self._write(path, text),
+            self._not_saved,
+        )
+
+    def _not_saved(self, words: str) -> None:
+        self.told.value = _words.problem(words)
 
     def _drawn_beside(self, path: Path) -> dict[str, memo.Figure]:
         """Draw what the memo speaks of into files beside it; returns them by caption."""

@@ -78,7 +78,7 @@ def attach(folder: str | Path) -> ipywidgets.Widget | str:
 def _table(batch: Batch) -> str:
     noisy = [view for view in batch.rows if view.state not in ("passed", "planned", "skipped")]
     quiet = [view for view in batch.rows if view.state == "passed"]
-    shown = noisy[:MOST_ROWS] + quiet[-max(0, MOST_ROWS - len(noisy)) :]
+    shown = [*noisy[:MOST_ROWS], *quiet[max(0, len(quiet) + len(noisy) - MOST_ROWS) :]]  # the last of the quiet ones
     return _words.table(
         "what runs and what failed first", ("row", "status", "seconds", "metrics", "said"), map(_line, shown)
     )

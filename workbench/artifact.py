@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from workbench import catalog
+from workbench import catalog, tokenizer
 from workbench.context import SavingContext, contiguous
 from workbench.errors import ArtifactError
 from workbench.job import Job
@@ -21,8 +21,17 @@ from workbench.store import write_json
 
 PROBE_EXAMPLES = 4
 ENCRYPTED = "encrypted.json"  # in place of a card: what `workbench.protect.encrypt` writes
-# Ours, programs among them; any other file is needed to predict.
-OUR_FILES = ("card.json", "probe.npz", "load.py", "decode.py", "xnor.py", "kv_cache.py")
+# Ours, programs among them, and how text became tokens; any other file is needed to predict.
+OUR_FILES = (
+    "card.json",
+    "probe.npz",
+    "load.py",
+    "decode.py",
+    "xnor.py",
+    "kv_cache.py",
+    tokenizer.FILE,
+    tokenizer.CONFIG,
+)
 
 
 def save(job: Job, card: ModelCard, state: State, splits: Splits, draft: Path) -> Artifact:
@@ -51,6 +60,10 @@ def save(job: Job, card: ModelCard, state: State, splits: Splits, draft: Path) -
     arrays: Any = {f"input_{name}": array for name, array in example.items()}
     np.savez(folder / "probe.npz", output=output, **arrays)
     (folder / "load.py").write_text(job.format.load_script)
+    tokens = job.data.card().tokens
+    if tokens and tokens.tokenizer:  # whoever opens the model reads and writes text as it does
+        for name, content in tokenizer.read(tokens.tokenizer).files.items():
+            (folder / name).write_bytes(content)
     recorder = f"{job.format.runtime[0]} {record['needs'][job.format.runtime[0]]}"
     record["precision"] = stored
     record["probe"] = {

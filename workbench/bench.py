@@ -23,6 +23,7 @@ from workbench import machine, ranks, recorder
 from workbench._made import tell_made
 from workbench.errors import Cancelled, InvalidInput, RunFailed, WorkbenchError
 from workbench.job import Job
+from workbench.launch import _bound
 from workbench.nouns import Run
 from workbench.store import DRAFT, Store, own
 
@@ -142,17 +143,19 @@ def work(draft: Path, root: Path, *, began_cpu: float = 0.0) -> int:
 
     Under torch.distributed.run every process comes here: rank 0 leads, the others take part in what is spread.
     """
-    from workbench.worker import carry_through
-
+    _bound.end_with_parent()
     team = ranks.mine(draft)
     if team.size > 1:
-        ranks.end_with_agent()
         if not draft.is_dir():
             return 0  # the run has been published, and the agent didn't know
     if not team.leads:
         team.write_apart()
         return _follow(draft, root, team)
-    store = Store(root)
+    return _lead(draft, Store(root), team, began_cpu)
+
+
+def _lead(draft: Path, store: Store, team: ranks.Ranks, began_cpu: float) -> int:
+    """Carry out the job and publish its run, however it ends."""
     run_id = draft.name.removeprefix(DRAFT)
     own(draft, os.getppid() if team.size > 1 else None)
     record = orjson.loads((draft / "job.json").read_bytes())
@@ -168,21 +171,10 @@ def work(draft: Path, root: Path, *, began_cpu: float = 0.0) -> int:
     with machine.Quiet() as quiet:
         said = recorder.Recorder(draft, run_id, breathe=quiet.breathe)
         said.listen_for_cancel()
-        said.event("started")
-        try:
-            if earlier := team.first_failure():
-                ending: dict[str, Any] = {"status": "failed", "error": earlier}
-            else:
-                carry_through(draft, store, said, quiet, result, team=team)
-                ending = {"status": "done"}
-        except Cancelled as stopped:
-            ending = {"status": "cancelled", "error": _error("cancelled", stopped)}
-        except Exception as error:  # noqa: BLE001 - the one place that records whatever went wrong
-            if team.size > 1 and ranks.is_loss_of_another(error) and not team.first_failure():
-                return 1  # nothing to publish: the agent starts all of them again, or gives up
-            ending = {"status": "cancelled" if said.cancelled() else "failed", "error": _error(_kind(error), error)}
-        if ending["status"] != "done" and (first := team.first_failure()):
-            ending = {"status": "failed", "error": first}
+        said.event("started", pid=os.getpid())
+        ending = _carried_through(draft, store, said, quiet, result, team)
+        if not ending:
+            return 1
         kind = "finished" if ending["status"] == "done" else "failed"
         said.event(kind, status=ending["status"], text=(ending.get("error") or {}).get("message", ""))
     spent = recorder.cpu_seconds() - began_cpu - sum(said.seconds.values())
@@ -194,13 +186,38 @@ def work(draft: Path, root: Path, *, began_cpu: float = 0.0) -> int:
     return 0 if run.status == "done" else 1
 
 
+def _carried_through(
+    draft: Path, store: Store, said: recorder.Recorder, quiet: machine.Quiet, result: dict[str, Any], team: ranks.Ranks
+) -> dict[str, Any]:
+    """Carry the job through into `result`; returns how its run ends, or nothing where another process was lost.
+
+    There is then nothing to publish: the agent starts all processes again, or gives up.
+    """
+    from workbench.worker import carry_through
+
+    try:
+        if earlier := team.first_failure():
+            return {"status": "failed", "error": earlier}
+        carry_through(draft, store, said, quiet, result, team=team)
+        return {"status": "done"}
+    except Cancelled as stopped:
+        ending = {"status": "cancelled", "error": _error("cancelled", stopped)}
+    except Exception as error:  # noqa: BLE001 - the one place that records whatever went wrong
+        if team.size > 1 and ranks.is_loss_of_another(error) and not team.first_failure():
+            return {}
+        ending = {"status": "cancelled" if said.cancelled() else "failed", "error": _error(_kind(error), error)}
+    if first := team.first_failure():
+        return {"status": "failed", "error": first}
+    return ending
+
+
 def _follow(draft: Path, root: Path, team: ranks.Ranks) -> int:
     """Take part in a job that rank 0 leads; a failure is written down for it, the loss of another process isn't ours to tell."""
     from workbench.worker import follow_through
 
     said = recorder.Recorder(draft, draft.name.removeprefix(DRAFT), file=team.events)
     said.listen_for_cancel()
-    said.event("started")
+    said.event("started", pid=os.getpid())
     try:
         follow_through(draft, Store(root), said, machine.Quiet(), team)
     except Cancelled as stopped:
@@ -239,6 +256,7 @@ def main(arguments: list[str]) -> int:
         return work(Path(first), Path(second))
     from workbench import fresh
 
+    _bound.end_with_parent()
     return {"fresh": fresh.answer_fresh, "card": fresh.answer_card}[verb](Path(first), Path(second))
 
 

@@ -111,8 +111,10 @@ class MeasuringContext:
     def open(self, artifact: Artifact, *, threads: int = 1) -> Session:
         return self.opener(artifact, threads)
 
-    def fresh(self, function: str, artifacts: list[Artifact], *, threads: int = 1, **options: Any) -> Any:
-        with self.prepare(function, artifacts, threads=threads, **options) as process:
+    def fresh(
+        self, function: str, artifacts: list[Artifact], *, threads: int = 1, decoding: bool = False, **options: Any
+    ) -> Any:
+        with self.starter(function, artifacts, threads=threads, options=options, decoding=decoding) as process:
             return process.answer()
 
     def prepare(self, function: str, artifacts: list[Artifact], *, threads: int = 1, **options: Any) -> Any:
@@ -145,7 +147,10 @@ class MeasuringContext:
 
         path = self.folder / "samples" / file
         path.parent.mkdir(exist_ok=True)
-        before = dict(np.load(path)) if path.exists() else {}
+        before: dict[str, Any] = {}
+        if path.exists():
+            with np.load(path) as kept:
+                before = dict(kept)
         np.savez(path, **{**before, **arrays})
         return f"samples/{file}"
 

@@ -255,4 +255,5 @@ def _latency_ms(card: ModelCard, figures: _FormatFigures, ceilings: Mapping[str,
     num_cast = sum(_dtype(layer) != "float32" for layer in _computing(card))  # at worst a cast on either side
     low = call * (1 + num_layers * figures.layer_calls[0])
     high = call * (1 + (num_layers + num_cast) * figures.layer_calls[1])
-    return 1e3 * (low + best), 1e3 * (high + worst)
+    low, high = sorted((1e3 * (low + best), 1e3 * (high + worst)))  # some dtypes are quicker for one row than for many
+    return low, high

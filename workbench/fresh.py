@@ -16,10 +16,17 @@ from workbench.launch import _fresh
 from workbench.nouns import Artifact
 
 
-def fresh_process(function: str, artifacts: list[Artifact], *, threads: int, options: dict[str, Any]) -> _fresh.Fresh:
-    """Start `module:function(sessions, **options)` in a new process with the artifacts opened there on demand."""
+def fresh_process(
+    function: str, artifacts: list[Artifact], *, threads: int, options: dict[str, Any], decoding: bool = False
+) -> _fresh.Fresh:
+    """Start `module:function(sessions, **options)` in a new process with the artifacts opened there on demand.
+
+    With `decoding` they are opened as decoders.
+    """
     folders = [each.folder for each in artifacts]
-    question = {"function": function, "folders": folders, "threads": threads, "options": options}
+    question = {
+        "function": function, "folders": folders, "threads": threads, "options": options, "decoding": decoding
+    }  # fmt: skip
     return _fresh.Fresh("fresh", question, threads=threads)
 
 
@@ -35,7 +42,7 @@ def answer_fresh(asked: Path, answered: Path) -> int:
 
     question = orjson.loads(asked.read_bytes())
     module, _, name = question["function"].partition(":")
-    opens = artifact.open_decoder if question["options"].pop("decoding", False) else artifact.open_session
+    opens = artifact.open_decoder if question["decoding"] else artifact.open_session
     sessions = [functools.partial(_opened, opens, Path(folder), question["threads"]) for folder in question["folders"]]
 
     def ask() -> Any:

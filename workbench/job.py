@@ -150,7 +150,7 @@ class Job:
         """Return reasons against a step under this job's layout, on a model as the card says."""
         if self.layout is None or self.launcher.num_processes == 1:
             return []
-        reasons = step.why_not_spread()
+        reasons = step.why_not_spread(self.layout.extents(self.launcher.num_processes))
         if step.spreads:
             batch_size = getattr(step, "batch_size", TRAINED_AT_ONCE)
             against = self.layout.why_not(card, num_processes=self.launcher.num_processes, batch_size=batch_size)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import catalog
+from workbench.errors import InvalidInput
 from workbench.job import digest
 from workbench.machine import versions
 from workbench.nouns import Quantization
@@ -117,7 +118,7 @@ class PrefixCache:
 
     def __init__(self, root: Path, cap_bytes: int | None = None) -> None:
         self.root = root / ".cache"
-        self.cap_bytes = cap_bytes or int(os.environ.get("WORKBENCH_CACHE_BYTES", DEFAULT_CAP_BYTES))
+        self.cap_bytes = _cap_bytes() if cap_bytes is None else cap_bytes
 
     def get(self, key: str) -> State | None:
         """Return a state, or None when it isn't there, isn't ours or can't be read (then it is removed)."""
@@ -175,12 +176,23 @@ class PrefixCache:
         return self.root / f"{key}.state"
 
     def _trim(self, *, keep: str) -> None:
-        files = sorted(self.root.glob("*.state"), key=lambda path: path.stat().st_mtime)
-        total = sum(path.stat().st_size for path in files)
-        for path in files:
+        """Remove the oldest states beyond the cap; other workers may be doing the same at this moment."""
+        facts = {}
+        for path in self.root.glob("*.state"):
+            with contextlib.suppress(FileNotFoundError):
+                facts[path] = path.stat()
+        total = sum(each.st_size for each in facts.values())
+        for path in sorted(facts, key=lambda path: facts[path].st_mtime):
             if total <= self.cap_bytes:
                 return
             if path != self._path(keep):
-                total -= path.stat().st_size
+                total -= facts[path].st_size
                 path.unlink(missing_ok=True)
                 path.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _cap_bytes() -> int:
+    given = os.environ.get("WORKBENCH_CACHE_BYTES", str(DEFAULT_CAP_BYTES))
+    if not given.isdigit():
+        raise InvalidInput([f"WORKBENCH_CACHE_BYTES={given!r} is no number of bytes"], next_move="as in 20000000000")
+    return int(given)

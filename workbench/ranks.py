@@ -8,10 +8,7 @@ process that dies, or finds that another has, says nothing and lets the agent th
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +17,6 @@ from typing import Any
 import orjson
 
 from workbench.launch._order import RANKS
-
-SIGNAL_WHEN_PARENT_DIES = 1  # prctl's number
 
 
 class Ranks:
@@ -106,15 +101,6 @@ def mine(draft: Path) -> Ranks:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return Ranks(0, 1, draft)
     return Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), draft)
-
-
-def end_with_agent() -> None:
-    """See to it that this process ends when the agent that started it does, however that ends (Linux)."""
-    if sys.platform == "linux":
-        agent = os.getppid()
-        ctypes.CDLL(None, use_errno=True).prctl(SIGNAL_WHEN_PARENT_DIES, signal.SIGKILL)
-        if os.getppid() != agent:
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def is_loss_of_another(error: BaseException) -> bool:

@@ -22,7 +22,7 @@ import orjson
 from workbench import bench, machine, ranks, table
 from workbench.errors import InvalidInput, RunFailed
 from workbench.job import Job
-from workbench.launch import _elastic, _order
+from workbench.launch import _bound, _elastic, _order
 from workbench.launch.torchrun import Torchrun
 from workbench.nouns import SCHEMA, Examples, Run
 from workbench.store import Store, disk_errors, write_json
@@ -99,9 +99,8 @@ def _measured(job: Job, store: Store, plan: Plan, folder: Path) -> dict[str, Any
     folder.mkdir()
     write_json(folder / "experiment.json", {"job": job.to_json(), "plan": vars(plan)})
     wanted = replace(_order.order(folder, store.root, 1), module="workbench.scale")
-    options = ["--standalone", f"--nproc-per-node={num}", "--max-restarts=0"]
     with machine.Quiet() as quiet, quiet.exclusive():
-        worker = _elastic.Elastic(wanted, options)
+        worker = _elastic.here(wanted, num, restarts=0)
         try:
             code = worker.wait()
         except BaseException:  # also Ctrl-C: nobody waits any more
@@ -109,7 +108,7 @@ def _measured(job: Job, store: Store, plan: Plan, folder: Path) -> dict[str, Any
             raise
     if code:
         tail = (folder / "log.txt").read_text(errors="replace").strip().splitlines()[-1:]
-        first = _elastic.first_failure(folder) or (tail or [f"exit code {code}"])[0]
+        first = _order.first_failure(folder) or (tail or [f"exit code {code}"])[0]
         raise RunFailed(f"measuring {num} processes failed: {first}", next_move=f"read {folder / 'log.txt'}")
     found: dict[str, Any] = orjson.loads((folder / "found.json").read_bytes())
     return found
@@ -121,7 +120,7 @@ def _measured(job: Job, store: Store, plan: Plan, folder: Path) -> dict[str, Any
 def main(arguments: Sequence[str]) -> int:
     """`work FOLDER STORE`, as launchers start it."""
     folder = Path(arguments[1])
-    ranks.end_with_agent()
+    _bound.end_with_parent()
     team = ranks.mine(folder)
     with team.joined():
         found = _Rounds(folder, team).go()

@@ -41,6 +41,21 @@ class Batch:
         return values[0] if len(values) == 1 else values[0] + values[1]
 
 
+class AllRows:
+    """What a module that watches its inputs while it trains asks: here this process has all rows of an update.
+
+    Such a module has one as its attribute `all_rows`; a layout that gives its process only some of the rows puts its own there.
+    """
+
+    def widest(self, ends: Tensor) -> Tensor:
+        """Return (lowest, highest) over the rows of all processes, of which this one has seen `ends`, zero between them."""
+        return ends
+
+    def count(self, number: int) -> int:
+        """Return the sum over all processes."""
+        return number
+
+
 class Spread:
     """How the loop's work is done: here, by this process alone, with the model as it is. Layouts override what differs."""
 

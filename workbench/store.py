@@ -24,6 +24,7 @@ from typing import Any
 
 import orjson
 
+from workbench import _drafts
 from workbench._deleting import comparisons, refuse
 from workbench.errors import ArtifactError, InvalidInput, WorkbenchError
 from workbench.nouns import SCHEMA, Run
@@ -32,7 +33,6 @@ DRAFT = ".draft-"
 DELETED = ".deleted-"
 STAGING = ".import-"
 MARKS = ".marks"
-NOBODY_YET_SECONDS = 30.0  # a draft without an owner this young is about to be taken
 
 
 class Store:
@@ -97,7 +97,7 @@ class Store:
 
     def find(self, job_id: str) -> Run | None:
         """Return the newest run of a job that is done; None when there is none."""
-        for folder in sorted(self.root.glob(f"{job_id}-*"), reverse=True):
+        for folder in sorted(self.root.glob(f"{job_id}-*"), key=_number, reverse=True):
             try:
                 run = _read(folder)
             except ArtifactError:
@@ -108,14 +108,12 @@ class Store:
 
     def drafts(self) -> list[Run]:
         """Return the runs that are not finished: planned, running, or lost with what is known of their end."""
-        return [_draft_run(path) for path in sorted(self.root.glob(f"{DRAFT}*"))]
+        found = (self.draft(path.name.removeprefix(DRAFT)) for path in sorted(self.root.glob(f"{DRAFT}*")))
+        return [run for run in found if run]
 
     def draft(self, run_id: str) -> Run | None:
         """Return one run that is not finished; None when there is none, or it has just been."""
-        with contextlib.suppress(FileNotFoundError):  # renamed while it was read
-            path = self.root / f"{DRAFT}{run_id}"
-            return _draft_run(path) if path.is_dir() else None
-        return None
+        return _drafts.read(self.root / f"{DRAFT}{run_id}", run_id)
 
     def lost(self) -> list[Run]:
         """Return the drafts whose worker is gone."""
@@ -218,50 +216,7 @@ def _read(folder: str | Path) -> Run:
     return run
 
 
-def _draft_run(draft: Path) -> Run:
-    run_id = draft.name.removeprefix(DRAFT)
-    job, relatives, owner, ended = (_optional(draft / f"{name}.json") for name in ("job", "relatives", "owner", "exit"))
-    status, error = _draft_status(draft, owner, ended)
-    return Run(
-        run_id, run_id.rpartition("-")[0], status, job, error=error, folder=str(draft), log="log.txt",
-        parent=relatives.get("parent"), reference=relatives.get("reference"),
-    )  # fmt: skip
-
-
-def _draft_status(draft: Path, owner: dict[str, Any], ended: dict[str, Any]) -> tuple[Any, dict[str, Any] | None]:
-    if not ended and owner and _alive(owner):
-        return "running", None
-    if not ended and not owner and time.time() - draft.stat().st_mtime < NOBODY_YET_SECONDS:
-        return "planned", None
-    code = ended.get("exit_code")
-    how = f"exit code {code}" if code is not None else "its exit code is not known"
-    if ended.get("signal"):
-        how = f"killed by signal {ended['signal']}"
-    first = f"; first of its processes: {ended['first']}" if ended.get("first") else ""
-    message = f"the worker is gone: {how}{first}"
-    return "lost", {
-        "kind": "killed",
-        "signal": ended.get("signal"),
-        "message": message,
-        "next": "run the same job again: finished steps are kept",
-    }
-
-
-def _alive(owner: dict[str, Any]) -> bool:
-    """Say whether the owning process still runs; on another host we can't know and believe it."""
-    import psutil
-
-    if owner.get("host") != socket.gethostname():
-        return True
-    try:
-        process = psutil.Process(owner["pid"])
-        return abs(process.create_time() - owner["born"]) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _optional(path: Path) -> dict[str, Any]:
-    try:
-        return orjson.loads(path.read_bytes())
-    except (FileNotFoundError, orjson.JSONDecodeError):
-        return {}
+def _number(folder: Path) -> int:
+    """Return which run of its job a folder holds: the hundredth comes after the ninety-ninth."""
+    last = folder.name.rpartition("-")[2]
+    return int(last) if last.isdigit() else 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from workbench._meter import Meter
@@ -18,6 +18,7 @@ from workbench.nouns import Examples
 from workbench.spread import IGNORED_TARGET, Batch, Loss, Spread
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 
@@ -54,10 +55,7 @@ def fit(
     spread = spread or Spread()
     spread.place(model, seed=seed, mixed_precision=mixed_precision)
     say, device = spread.talk(say), spread.device
-    whole = Batch(
-        {name: torch.from_numpy(array).to(device) for name, array in examples.inputs.items()},
-        ((1.0, torch.from_numpy(examples.targets).to(device)),),
-    )
+    whole = _on_device(examples, device)
     order = torch.Generator().manual_seed(seed)
     objective = loss or _cross_entropy(label_smoothing)
     rules = [_optimizer(module, optimizer, learning_rate, weight_decay) for module in spread.modules]
@@ -72,8 +70,7 @@ def fit(
         meter = Meter(splits=device.type == "cpu")
         for _epoch in range(epochs):
             sum_loss = 0.0
-            for index in torch.randperm(len(examples), generator=order).split(batch_size):
-                batch = _augmented(whole.rows(index), augment, order)
+            for batch in _shuffled(whole, batch_size, augment, order):
                 done += 1
                 if done <= done_before:
                     sum_loss = sum_before
@@ -81,18 +78,33 @@ def fit(
                     continue
                 _set_rates(rules, learning_rate * rate(done - 1))
                 value = _update(spread, rules, objective, batch, clip=clip, at=f"update {done - 1} of {total}")
-                sum_loss += value * len(index)
+                sum_loss += value * len(batch)
                 for weight, zero in frozen:
                     weight.masked_fill_(zero, 0.0)
                 if on_batch:
                     on_batch(model, done)
                 spread.keep(rules, done=done, sum_loss=sum_loss)
-                meter.count(examples=len(index), targets=batch.num_targets())
+                meter.count(examples=len(batch), targets=batch.num_targets())
                 say("training", done=done, total=total, unit="batches", values={"loss": value}, sums=meter.sums)
             mean = sum_loss / len(examples)
         spread.end()
     model.eval()
     return {"loss": mean}
+
+
+def _on_device(examples: Examples, device: torch.device) -> Batch:
+    import torch
+
+    inputs = {name: torch.from_numpy(array).to(device) for name, array in examples.inputs.items()}
+    return Batch(inputs, ((1.0, torch.from_numpy(examples.targets).to(device)),))
+
+
+def _shuffled(whole: Batch, batch_size: int, augment: str, random: Any) -> Iterator[Batch]:
+    """Yield the batches of one epoch: every example once, in an order drawn by `random`, as is what `augment` mixes."""
+    import torch
+
+    for index in torch.randperm(len(whole), generator=random).split(batch_size):
+        yield _augmented(whole.rows(index), augment, random)
 
 
 def _set_rates(rules: list[Any], learning_rate: float) -> None:

@@ -6,18 +6,12 @@
 #
 # Run the cells one by one (Shift + Enter). Where a cell has three dots, the dots are yours.
 # %% parameters
-language = "en"  # or "zh"
-progress_file = "progress.json"  # what you have solved; stays on this machine
-store_folder = (
-    "../../runs"  # where runs are kept; a run that is there already is not done again
-)
 epochs = 12  # passes over the training digits
 calls = 1000  # timed one by one
-# %%
+# %% begin
 import pandas as pd
 
 from widgets.lesson import Lesson
-from widgets.static_view import renderer
 from widgets.watch import WatchRun
 from workbench import ceilings, wording
 from workbench.bench import carry_out
@@ -26,9 +20,6 @@ from workbench.data.digits import Digits
 from workbench.job import Job
 from workbench.store import Store
 
-renderer()
-lesson = Lesson("01", language=language, progress_file=progress_file)
-lesson.begin()
 # %% [markdown]
 # ## Predict
 #

@@ -4,21 +4,15 @@
 # After this page you can prune by magnitude and by channel, read a sensitivity map, and explain the difference between a mask
 # and a removal. 45 minutes. It goes on with the network of lesson 01.
 # %% parameters
-language = "en"  # or "zh"
-progress_file = "progress.json"  # what you have solved; stays on this machine
-store_folder = (
-    "../../runs"  # where runs are kept; a run that is there already is not done again
-)
 epochs = 12  # passes over the training digits
 recover_epochs = 8  # after pruning
 pairs = 40  # alternating timings of a model and its parent
-# %%
+# %% begin
 from dataclasses import replace
 
 import pandas as pd
 
 from widgets.lesson import Lesson
-from widgets.static_view import renderer
 from widgets.watch import WatchRun, WatchStudy
 from workbench import diagnose, wording
 from workbench.bench import carry_out
@@ -29,10 +23,7 @@ from workbench.plan.architecture import known
 from workbench.store import Store
 from workbench.study import carry_out_study, check_study
 
-renderer()
 store = Store(store_folder)
-lesson = Lesson("02", language=language, progress_file=progress_file)
-lesson.begin()
 # %% [markdown]
 # ## Predict
 # %% predict 02.p1

@@ -3,17 +3,11 @@
 #
 # After this page you can set a scale, a zero point, an axis and a range, and you know what few bits cost. 50 minutes.
 # %% parameters
-language = "en"  # or "zh"
-progress_file = "progress.json"  # what you have solved; stays on this machine
-store_folder = (
-    "../../runs"  # where runs are kept; a run that is there already is not done again
-)
 epochs = 12  # passes over the training digits
-# %%
+# %% begin
 import pandas as pd
 
 from widgets.lesson import Lesson
-from widgets.static_view import renderer
 from widgets.watch import WatchStudy
 from workbench import diagnose, wording
 from workbench.charts.layers import layers_data, layers_figure
@@ -23,10 +17,7 @@ from workbench.plan.inspect import inspect
 from workbench.store import Store
 from workbench.study import carry_out_study, check_study
 
-renderer()
 store = Store(store_folder)
-lesson = Lesson("03", language=language, progress_file=progress_file)
-lesson.begin()
 # %% [markdown]
 # ## Predict
 # %% predict 03.p1

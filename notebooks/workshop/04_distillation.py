@@ -3,28 +3,19 @@
 #
 # After this page you can build the loss, choose its temperature, and tell a gain from the luck of a seed. 40 minutes.
 # %% parameters
-language = "en"  # or "zh"
-progress_file = "progress.json"  # what you have solved; stays on this machine
-store_folder = (
-    "../../runs"  # where runs are kept; a run that is there already is not done again
-)
 epochs = 12  # of the teacher
 student_epochs = 15
 seeds = [0, 1, 2]
-# %%
+# %% begin
 from statistics import mean
 
 import pandas as pd
 
 from widgets.lesson import Lesson
-from widgets.static_view import renderer
 from widgets.watch import WatchStudy
 from workbench.store import Store
 from workbench.study import carry_out_study, check_study
 
-renderer()
-lesson = Lesson("04", language=language, progress_file=progress_file)
-lesson.begin()
 # %% [markdown]
 # ## Predict
 # %% predict 04.p1

@@ -4,13 +4,10 @@
 # After this page you can say how much memory a model takes, how fast it can be at most, and what it costs: before anything
 # runs. 35 minutes. Nothing is trained and nothing downloaded here: it is arithmetic on public figures.
 # %% parameters
-language = "en"  # or "zh"
-progress_file = "progress.json"  # what you have solved; stays on this machine
-# %%
+# %% begin
 import pandas as pd
 
 from widgets.lesson import Lesson
-from widgets.static_view import renderer
 from workbench import wording
 from workbench.lessons.course.will_it_fit import (
     HOURLY,
@@ -22,9 +19,6 @@ from workbench.plan import devices, training
 from workbench.plan.architecture import known
 from workbench.plan.hardware import Asked, choose
 
-renderer()
-lesson = Lesson("06", language=language, progress_file=progress_file)
-lesson.begin()
 # %% [markdown]
 # ## Predict
 # %% predict 06.p1

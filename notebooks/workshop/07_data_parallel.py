@@ -4,19 +4,13 @@
 # After this page you can say who sends what, what is averaged, and when more processes are slower. 45 minutes. The processes are
 # real, and started by the workbench; nothing is forked from this notebook.
 # %% parameters
-language = "en"  # or "zh"
-progress_file = "progress.json"  # what you have solved; stays on this machine
-store_folder = (
-    "../../runs"  # where runs are kept; a run that is there already is not done again
-)
 run_it = True  # False: look at recorded times instead of training over two processes
-# %%
+# %% begin
 from datetime import datetime
 
 import pandas as pd
 
 from widgets.lesson import Lesson
-from widgets.static_view import renderer
 from widgets.watch import WatchRun
 from workbench import wording
 from workbench.bench import carry_out
@@ -26,9 +20,6 @@ from workbench.plan import devices, training
 from workbench.plan.architecture import known
 from workbench.store import Store
 
-renderer()
-lesson = Lesson("07", language=language, progress_file=progress_file)
-lesson.begin()
 # %% [markdown]
 # ## Predict
 # %% predict 07.p1

@@ -3,10 +3,7 @@
 #
 # After this page you can cut a layer so that its parts talk once, say how long a pipeline idles, and choose a layout for 64 devices. 45 minutes.
 # %% parameters
-language = "en"  # or "zh"
-progress_file = "progress.json"  # what you have solved; stays on this machine
-store_folder = "../../runs"  # where runs are kept; this lesson reads and writes none
-# %%
+# %% begin
 import pandas as pd
 
 from widgets.lesson import Lesson
@@ -14,8 +11,6 @@ from workbench import catalog
 from workbench.lessons.course.split_it import best_by_axes
 from workbench.plan import architecture, devices, training
 
-lesson = Lesson("08", language=language, progress_file=progress_file)
-lesson.begin()
 # %% [markdown]
 # ## Predict
 # %% predict 08.p1

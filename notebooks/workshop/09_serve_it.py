@@ -3,21 +3,15 @@
 #
 # After this page you can put a model behind an API, load it, read what comes out, and tell an honest latency from another. 40 minutes.
 # %% parameters
-language = "en"  # or "zh"
-progress_file = "progress.json"  # what you have solved; stays on this machine
-store_folder = (
-    "../../runs"  # where runs are kept; a run that is there already is not done again
-)
 epochs = 12  # passes over the training digits
 rates = []  # requests per second; none = go up until the server falls behind
 seconds = 2.0  # of each rate
-# %%
+# %% begin
 from pathlib import Path
 
 import pandas as pd
 
 from widgets.lesson import Lesson
-from widgets.static_view import renderer
 from widgets.watch import WatchStudy
 from workbench import catalog
 from workbench.charts.load import load_data, load_figure, summary
@@ -27,10 +21,7 @@ from workbench.serve import asking, process
 from workbench.store import Store
 from workbench.study import carry_out_study, check_study
 
-renderer()
 store = Store(store_folder)
-lesson = Lesson("09", language=language, progress_file=progress_file)
-lesson.begin()
 # %% [markdown]
 # ## Predict
 # %% predict 09.p1

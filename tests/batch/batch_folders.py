@@ -8,6 +8,7 @@ from typing import Any
 from batch_notebooks import written
 
 from workbench.batch._folder import Folder
+from workbench.batch._options import Options
 from workbench.batch._plan import Plan, make_plan
 from workbench.batch._problem import problem
 from workbench.batch._record import Attempt, Metric, Record, write_record
@@ -23,7 +24,7 @@ def crafted(folder: Path, count: int, *, metrics: bool = True, failing: int = 0,
     )
     made = Folder(folder / "out")
     made.make()
-    made.write_plan(plan.to_json())
+    made.write_plan(plan.to_json() | {"options": Options().to_json(), "require": []})
     made.write_environment()
     for number, row in enumerate(plan.rows):
         made.row(row.row_id).mkdir()

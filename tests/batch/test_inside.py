@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.batch import artifacts, cached, record
+from workbench.batch import artifacts, cached, record, table
+from workbench.batch._compose import _recorded
 from workbench.batch._problem import category, groups, problem, signature
 from workbench.errors import InvalidInput
 
@@ -50,12 +51,32 @@ def test_outside_of_a_batch_nothing_is_written(tmp_path: Path, monkeypatch: pyte
     assert cached("key", lambda: 3) == 3 and list(tmp_path.iterdir()) == []
 
 
+def test_a_table_is_a_file_of_the_row_and_said(row: Path) -> None:
+    import pandas as pd
+
+    table("per_class", pd.DataFrame({"digit": [0, 1], "accuracy": [0.9, 1.0]}))
+    (told,) = _recorded(row).tables
+    assert (told["name"], told["rows"], told["columns"]) == ("per_class", 2, ["digit", "accuracy"])
+    assert (row / told["path"]).is_file() and told["path"].startswith("artifacts/per_class.")
+    with pytest.raises(InvalidInput, match="two words"):
+        table("two words", pd.DataFrame())
+
+
+def test_half_a_line_of_a_killed_notebook_is_none(row: Path) -> None:
+    record("accuracy", 0.5)
+    record("accuracy", 0.6)
+    with (row / "recorded.jsonl").open("a") as file:
+        file.write('{"name": "accur')
+    assert {name: each.value for name, each in _recorded(row).metrics.items()} == {"accuracy": 0.6}
+
+
 def test_what_is_cached_is_made_once_for_each_key(row: Path) -> None:
     calls: list[str] = []
     for key in ("a", "b", "a"):
         assert cached(key, lambda key=key: calls.append(key) or {"made": key}) == {"made": key}  # type: ignore[misc]
     assert calls == ["a", "b"]
-    assert all(path.stat().st_mode & 0o077 == 0 for path in (row / "cache").iterdir())
+    kept = list((row / "cache").iterdir())
+    assert kept and all(path.stat().st_mode & 0o077 == 0 for path in kept)
 
 
 def test_files_go_into_the_folder_of_the_row(row: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +121,17 @@ def test_other_rows_are_paused_while_one_measures(tmp_path: Path) -> None:
     ticks = json.loads((tmp_path / "span-1.json").read_text())
     assert ticks[0] < began and ticks[-1] > ended, "they didn't run side by side"
     assert not [tick for tick in ticks if began < tick < ended]
-    assert records(tmp_path / "out")[0]["measured_alone"] in (True, False)  # others may use this machine, too
+    measured = records(tmp_path / "out")[0]
+    assert measured["measured_alone"] in (True, False)  # others may use this machine, too
+    assert set(measured["exclusive"][0]) == {"measured_alone", "load1", "other_cpu", "governor"}
+
+
+def test_a_cell_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    notebook = written(tmp_path, "print('kept')", "import time; time.sleep(1000)", parameters=SEED)
+    done = called("run", notebook, "--out", tmp_path / "out", "--cell-timeout", "3s", "--timeout", "10m")
+    (record,) = records(tmp_path / "out")
+    assert done.returncode == 1 and record["status"] == "timeout" and record["error"]["cell"] == 4
+    assert "at the limit of 3 s for one cell" in record["error"]["message"]
 
 
 def test_a_notebook_without_parameters_runs_once_and_takes_none(tmp_path: Path) -> None:
@@ -135,11 +147,11 @@ def test_a_notebook_without_parameters_runs_once_and_takes_none(tmp_path: Path) 
 
 
 def test_endless_output_is_cut_and_said(tmp_path: Path) -> None:
-    notebook = written(tmp_path, "for _ in range(300): print('x' * 100_000)\nprint('end')", parameters=None)
+    notebook = written(tmp_path, "for _ in range(1000): print('x' * 100_000)\nprint('end')", parameters=None)
     assert called("run", notebook, "--out", tmp_path / "out", "--mem", "1G").returncode == 0
     (executed,) = (tmp_path / "out").glob("rows/*/out.ipynb")
     text = executed.read_text()
-    assert MOST_PRINTED < len(text) < 1.01 * MOST_PRINTED and "… 20.0 million more characters" in text
+    assert MOST_PRINTED < len(text) < 1.01 * MOST_PRINTED and "… 90.0 million more characters" in text
 
 
 def test_a_resumed_row_finds_what_it_cached_and_keeps_its_files(tmp_path: Path) -> None:
@@ -154,20 +166,34 @@ def test_a_resumed_row_finds_what_it_cached_and_keeps_its_files(tmp_path: Path) 
     ]
 
 
-@pytest.mark.skipif(not os.path.isdir("/dev/shm") or os.geteuid() != 0, reason="a small disk is mounted by root only")
-def test_a_full_disk_is_said_and_nothing_goes_on_running(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("mounting isn't allowed here")
+@contextlib.contextmanager
+def small_disk(folder: Path, options: str) -> Iterator[Path]:
+    if (
+        os.geteuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode
+    ):
+        pytest.skip("nobody may mount a disk here")
     try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_said_and_nothing_goes_on_running(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    with small_disk(tmp_path / "disk", "size=200k") as disk:
         filling = "from workbench.batch import artifacts\n(artifacts() / 'big').write_bytes(b'x' * 1_000_000)"
         done = called("run", written(tmp_path, filling, parameters=SEED), "--out", disk / "out", "-p", "seed=1,2")
         assert done.returncode in (1, 4) and "Traceback" not in done.stderr, done.stderr
         assert "full" in done.stderr or "No space left" in done.stderr
         assert processes_of(disk) == []
-    finally:
-        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_disk_that_may_not_be_written_is_said_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    with small_disk(tmp_path / "disk", "ro") as disk:
+        done = called("run", written(tmp_path, "pass", parameters=SEED), "--out", disk / "out")
+        assert done.returncode == 1 and "is read-only" in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
 @pytest.mark.slow

@@ -1,26 +1,29 @@
-"""Rows on a Ray cluster of two nodes that asks for a token: same files, same resuming, a lost machine is no lost row."""
+"""Rows and studies on a Ray cluster of two nodes that asks for a token: same files, same resuming, a lost machine is no lost work."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_notebooks import called, command, processes_of, written
+from batch_notebooks import processes_of, written
 
+from tests.two_ray_nodes import TwoNodes, workers_of
 from workbench.batch import _row
+from workbench.batch._folder import Folder
 from workbench.batch._identity import Row
 from workbench.batch._options import Options
 from workbench.batch._ray_row import execute_row
 from workbench.errors import InvalidInput
+from workbench.launch import _ray_task
+from workbench.store import Store
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,158 +40,200 @@ while len(Path(f"tried-{seed}").read_text()) == 1 and not Path("go-on").exists()
     time.sleep(0.02)
 """
 RECORDED = "from workbench.batch import record; record('twice', 2 * seed)"
-SECRETS = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
-PATIENCE = {
-    "RAY_agent_register_timeout_ms": "120000",
-    "RAY_raylet_start_wait_time_s": "120",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-
-
-# Ray reads its settings when it is imported: the cluster has a process of its own, which answers each word with a line.
-HOLDER = """
-import sys
-from ray.cluster_utils import Cluster
-def node(address):
-    return {"num_cpus": 1, "node_ip_address": address, "include_dashboard": False, "object_store_memory": 80_000_000}
-cluster = Cluster(initialize_head=True, head_node_args=node("127.0.0.2"))  # stays on the loopback; 127.0.0.1 would not
-second = cluster.add_node(**node("127.0.0.3"))
-print(cluster.address, flush=True)
-for word in sys.stdin:
-    cluster.remove_node(second, allow_graceful=False)
-    print("killed", flush=True)
-cluster.shutdown()
+# So does the training of a job, at each update.
+MODEL = """
+import sys, time
+from pathlib import Path
+from torch import nn
+HERE = Path(__file__).parent
+class Waits(nn.Module):
+    def __init__(self, data):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    def forward(self, pixels):
+        if self.training and not (HERE / "go-on").exists():
+            (HERE / f"job-{Path(sys.argv[2]).name}").touch()
+            time.sleep(1)
+        return self.layers(pixels)
+"""
+STUDY = """
+name: small
+data: digits
+metrics: [size]
+train: [train epochs=1 batch_size=2]
+seeds: [1, 2, 3]
+models: {{own: "python_callable function={model}:Waits"}}
+recipes: {{as trained: {{}}}}
 """
 
 
-class Two:
-    """A cluster with one core on each of two nodes, which asks for a token."""
+@dataclass
+class Story:
+    """What happened to a batch and to a study that were stopped, went on, and lost a node in the middle."""
 
-    def __init__(self) -> None:
-        self.environment = {**os.environ, **SECRETS, **PATIENCE}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True, env=self.environment,
-        )  # fmt: skip
-        self.address = self._answer()
+    folder: Path
+    said: dict[str, tuple[int, str, str]] = field(default_factory=dict)  # chapter → exit code, stdout, stderr
+    seen: dict[str, Any] = field(default_factory=dict)  # chapter → what was on disk after it
 
-    def _answer(self) -> str:
-        assert self.process.stdout
-        return self.process.stdout.readline().strip()
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
 
-    def kill_the_second(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.write("kill\n")
-        self.process.stdin.flush()
-        assert self._answer() == "killed"
+    @property
+    def store(self) -> Store:
+        return Store(self.folder / "runs")
 
-    def run(self, *words: Any, **changes: str) -> subprocess.Popen[str]:
-        """Start `workbench batch run …` on this cluster."""
-        return subprocess.Popen(
-            command("run", *words, "--executor", "ray", "--address", self.address), stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True, env=self.environment | changes,
-        )  # fmt: skip
+    def ended(self, chapter: str, process: subprocess.Popen[str]) -> None:
+        told = process.communicate(timeout=180)
+        self.said[chapter] = (process.returncode, *told)
 
-    def end(self) -> None:
-        self.process.communicate(timeout=60)
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(path.read_bytes()) for path in sorted(self.out.glob("rows/*/record.json"))]
 
 
 @pytest.fixture(scope="module")
-def two() -> Iterator[Two]:
-    made = Two()
+def two() -> Iterator[TwoNodes]:
+    made = TwoNodes()
     yield made
     made.end()
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 90.0) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 180.0) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "waited too long"
         time.sleep(0.05)
 
 
-def tried(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("tried-*"))
+def tried(folder: Path, pattern: str = "tried-*") -> list[Path]:
+    return sorted(folder.glob(pattern))
 
 
-def records(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_bytes()) for path in sorted(out.glob("rows/*/record.json"))]
-
-
-def test_limits_hold_on_the_machine_that_executes(two: Two, tmp_path: Path) -> None:
+def test_limits_hold_on_the_machine_that_executes(two: TwoNodes, tmp_path: Path) -> None:
     notebook, out = written(tmp_path, WAITING, parameters=PARAMETERS), tmp_path / "out"
-    runner = two.run(notebook, "-p", "seed=1", "--out", out, "--timeout", "4s")
+    runner = two.start("batch", "run", notebook, "-p", "seed=1", "--out", out, "--timeout", "4s")
     _, said = runner.communicate()
-    (record,) = records(out)
+    (record,) = Story(tmp_path).records()
     assert runner.returncode == 1 and record["status"] == "timeout" and record["error"]["cell"] == 3, said
     assert record["peak_mb"] > 10 and record["env_id"] in json.loads((out / "env.json").read_bytes())
-
-
-def test_a_stopped_batch_goes_on_and_leaves_nothing_running(two: Two, tmp_path: Path) -> None:
-    notebook, out = written(tmp_path, WAITING, parameters=PARAMETERS), tmp_path / "out"
-    words = (notebook, "-p", "seed=1..3", "--out", out)
-    runner = two.run(*words)
-    wait_for(lambda: len(tried(tmp_path)) == 2)
-    assert called("stop", out, "--now").returncode == 0
-    _, said = runner.communicate(timeout=60)
-    assert runner.returncode == 5 and f"--executor ray --address {two.address}" in said, said
-    assert [each["status"] for each in records(out)] == ["cancelled"] * 2 and not processes_of(out)
-
-    for name in tried(tmp_path):
-        (tmp_path / name).unlink()
-    killed = two.run(*words)
-    wait_for(lambda: len(tried(tmp_path)) == 2)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    wait_for(lambda: not processes_of(out))
-
-    (tmp_path / "go-on").touch()
-    done = two.run("--resume", "--out", out)
-    _, said = done.communicate()
-    assert done.returncode == 0 and [each["status"] for each in records(out)] == ["passed"] * 3, said
 
 
 @pytest.mark.parametrize(
     ("words", "changes", "said"),
     [
-        (("--resources", "gpu=3"), {}, "no machine of the cluster has CPU=1, GPU=3"),
-        (("--resources", "gpu"), {}, "write it as in gpu=1"),
-        ((), {"RAY_AUTH_TOKEN": "f" * 64}, "no Ray cluster at"),
+        (("--resources", "gpu=3", "-j", "2"), {}, "no machine of the cluster has CPU=1, GPU=3"),
+        ((), {"RAY_AUTH_TOKEN": "f" * 64, "RAY_gcs_rpc_server_connect_timeout_s": "1"}, "no Ray cluster at"),
     ],
 )
 def test_what_can_not_be_is_said_before_any_row(
-    two: Two, tmp_path: Path, words: Any, changes: dict[str, str], said: str
+    two: TwoNodes, tmp_path: Path, words: Any, changes: dict[str, str], said: str
 ) -> None:
     notebook = written(tmp_path, WAITING, parameters=PARAMETERS)
-    runner = two.run(notebook, "--out", tmp_path / "out", *words, **changes)
+    runner = two.start("batch", "run", notebook, "--out", tmp_path / "out", *words, **changes)
     _, told = runner.communicate()
     assert runner.returncode == 2 and said in told, told
     assert not tried(tmp_path)
 
 
-def test_a_batch_ends_although_a_node_is_killed_in_the_middle(two: Two, tmp_path: Path) -> None:
-    notebook, out = written(tmp_path, WAITING, RECORDED, parameters=PARAMETERS), tmp_path / "out"
-    runner = two.run(notebook, "-p", "seed=1..4", "--out", out)
-    wait_for(lambda: len(tried(tmp_path)) == 2)  # one row on each node
+@pytest.fixture(scope="module")
+def story(two: TwoNodes, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    told = Story(tmp_path_factory.mktemp("story"))
+    (told.folder / "own.py").write_text(MODEL)
+    (told.folder / "small.yaml").write_text(STUDY.format(model=told.folder / "own.py"))
+    notebook = written(told.folder, WAITING, RECORDED, parameters=PARAMETERS)
+    rows = ("batch", "run", notebook, "-p", "seed=1..3", "--out", told.out, "--resources", "row=1", "--quiet")
+    jobs = ("study", told.folder / "small.yaml", "--store", told.store.root, "--resources", "job=1")
+    _stopped(told, two, rows, jobs)
+    _killed(told, two, rows)
+    _lost_a_node(told, two, jobs)
+    return told
+
+
+def _stopped(told: Story, two: TwoNodes, rows: Any, jobs: Any) -> None:
+    batch, study = two.start(*rows), two.start(*jobs)
+    wait_for(lambda: len(tried(told.folder)) == 2 and len(tried(told.folder, "job-*")) == 2)
+    Folder(told.out).ask_to_stop(at_once=True)
+    study.send_signal(signal.SIGINT)
+    told.ended("stopped batch", batch)
+    told.ended("stopped study", study)
+    told.seen["stopped"] = ([each["status"] for each in told.records()], [run.status for run in told.store.runs()])
+    told.seen["left running"] = (processes_of(told.out), workers_of(told.store.root))
+    for path in (*tried(told.folder), *tried(told.folder, "job-*")):
+        path.unlink()
+
+
+def _killed(told: Story, two: TwoNodes, rows: Any) -> None:
+    batch = two.start(*rows)
+    wait_for(lambda: len(tried(told.folder)) == 2)
+    batch.kill()
+    told.ended("killed", batch)
+    wait_for(lambda: not processes_of(told.out))
+    for path in tried(told.folder):
+        path.unlink()
+
+
+def _lost_a_node(told: Story, two: TwoNodes, jobs: Any) -> None:
+    batch = two.start("batch", "run", "--resume", "--out", told.out, "--resources", "row=1")
+    study = two.start(*jobs)
+    wait_for(lambda: len(tried(told.folder)) == 2 and len(tried(told.folder, "job-*")) == 2)
     two.kill_the_second()
-    wait_for(lambda: "a lost machine" in (out / "manifest.jsonl").read_text())
-    (tmp_path / "go-on").touch()
-    _, said = runner.communicate(timeout=120)
-    assert runner.returncode == 0, said
-    assert [each["status"] for each in records(out)] == ["passed"] * 4
-    assert all(each["metrics"]["twice"]["value"] == 2 * each["params"]["seed"] for each in records(out))
-    assert sorted(len(each["attempts"]) for each in records(out)) == [1, 1, 1, 2]
-    first = next(each["attempts"][0] for each in records(out) if len(each["attempts"]) == 2)
+    wait_for(lambda: "a lost machine" in (told.out / "manifest.jsonl").read_text())
+    drafts = told.store.root.glob(".draft-*/events.jsonl")
+    wait_for(lambda: any("its machine was lost" in path.read_text() for path in (*drafts, *_events(told))))
+    (told.folder / "go-on").touch()
+    told.ended("batch", batch)
+    told.ended("study", study)
+    told.seen["still running"] = (processes_of(told.out), workers_of(told.store.root))
+
+
+def _events(told: Story) -> list[Path]:
+    return list(told.store.root.glob(".draft-*/events.jsonl"))
+
+
+def test_a_stopped_batch_says_how_to_go_on_and_leaves_nothing_running(story: Story, two: TwoNodes) -> None:
+    code, _, said = story.said["stopped batch"]
+    assert code == 5 and f"--executor ray --address {two.address} --resources row=1" in said, said
+    assert story.seen["stopped"][0] == ["cancelled"] * 2 and story.seen["left running"] == ([], [])
+
+
+def test_a_stopped_study_is_resumable_and_its_jobs_are_cancelled(story: Story) -> None:
+    code, _, said = story.said["stopped study"]
+    assert code == 1 and "0 of 3 jobs are done" in said and "run the same study again" in said, said
+    assert story.seen["stopped"][1] == ["cancelled"] * 2
+
+
+def test_a_batch_ends_although_a_node_is_killed_in_the_middle(story: Story) -> None:
+    code, _, said = story.said["batch"]
+    records = story.records()
+    assert code == 0 and [each["status"] for each in records] == ["passed"] * 3, said
+    assert all(each["metrics"]["twice"]["value"] == 2 * each["params"]["seed"] for each in records)
+    assert sorted(len(each["attempts"]) for each in records) == [1, 1, 2]
+    first = next(each["attempts"][0] for each in records if len(each["attempts"]) == 2)
     assert first["status"] == "error" and "worker was lost" in first["message"]
-    assert not processes_of(out)
-    again = two.run(notebook, "-p", "seed=1..4", "--out", out)
-    assert "0 rows to do, 4 done" in again.communicate()[1] and again.returncode == 0
+    assert story.seen["still running"] == ([], [])
+
+
+def test_a_study_ends_although_a_node_is_killed_in_the_middle(story: Story) -> None:
+    code, _, said = story.said["study"]
+    runs = [run for run in story.store.runs() if run.status == "done"]
+    assert code == 0 and sorted(run.job["seed"] for run in runs) == [1, 2, 3], said
+    assert {run.job["launcher"]["use"] for run in runs} == {"ray"}
+    begun = [(Path(run.folder) / "events.jsonl").read_text().count('"kind":"started"') for run in runs]
+    assert sorted(begun) == [1, 1, 2]
+
+
+def test_what_is_done_needs_no_cluster_again(story: Story, two: TwoNodes) -> None:
+    before = sorted(path.name for path in story.store.root.iterdir())
+    study = two.start("study", story.folder / "small.yaml", "--store", story.store.root, RAY_AUTH_TOKEN="f" * 64)
+    assert study.wait() == 0 and sorted(path.name for path in story.store.root.iterdir()) == before
 
 
 def test_a_machine_that_does_not_see_the_folder_says_so(tmp_path: Path) -> None:
     order = _row.Order("/nowhere/work.ipynb", str(tmp_path), {}, 1, str(tmp_path))
     (missing,) = execute_row(order, Row("a", {}, {}), Options(), 1)  # type: ignore[misc]
     assert missing.startswith("/nowhere/work.ipynb isn't there on ")
+    (missing,) = _ray_task.carry_through(_ray_task.Sent("/nowhere/.draft-a-01", str(tmp_path), 1, "/"))  # type: ignore[misc]
+    assert missing.startswith("/nowhere/.draft-a-01 isn't there on ")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,9 @@ def test_a_damaged_prefix_is_made_again(store: Store) -> None:
 
 def test_kept_states_are_private(store: Store) -> None:
     carried_out_here(small_job(), store)
-    for path in (store.root / ".cache").glob("*.state"):
+    kept = list((store.root / ".cache").glob("*.state"))
+    assert kept
+    for path in kept:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -79,6 +81,31 @@ def test_the_cache_removes_the_oldest_beyond_its_cap(store: Store) -> None:
     cache.put("four", State(None, controls={"x": np.zeros(250)}))  # type: ignore[arg-type]
     assert cache.has("four")
     assert not cache.has("one")
+
+
+def test_a_state_that_another_worker_removes_meanwhile_fails_no_job(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.prefix import State
+
+    cache = PrefixCache(store.root, cap_bytes=0)
+    cache.put("one", State(None))  # type: ignore[arg-type]
+    glob = Path.glob
+
+    def removed_meanwhile(self: Path, pattern: str) -> list[Path]:
+        found = list(glob(self, pattern))
+        (cache.root / "one.state").unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(Path, "glob", removed_meanwhile)
+    cache.put("two", State(None))  # type: ignore[arg-type]
+    assert cache.has("two")
+
+
+def test_a_cap_that_is_no_number_is_refused_in_words(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_CACHE_BYTES", "20 GB")
+    with pytest.raises(InvalidInput, match="'20 GB' is no number of bytes"):
+        PrefixCache(store.root)
 
 
 def test_a_step_that_fails_is_a_run_with_its_traceback(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections import namedtuple
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,28 @@ def test_ceilings_are_positive_and_complete_and_leave_the_threads_alone() -> Non
     assert set(figures) == rates | {"read_gb_per_s", "call_us"}
     assert all(value > 0 for value in figures.values())
     assert torch.get_num_threads() == threads
+
+
+def test_the_int8_ceiling_is_of_the_product_that_int8_files_make() -> None:
+    import numpy as np
+
+    some = (
+        np.random.default_rng(1).integers(0, 128, (3, ceilings.MATRIX)).astype(np.uint8)
+    )  # no pair of products saturates
+    weight = np.random.default_rng(0).integers(-127, 128, (ceilings.MATRIX, ceilings.MATRIX)).astype(np.int8)
+    exact = (some.astype(np.int64) - 127) @ weight.astype(np.int64) * 0.02 * 0.02 / 20.0 + 127
+    (made,) = ceilings._int8_product()(some)
+    assert np.abs(made - exact).max() < 0.51 and made.std() > 1  # rounded to whole numbers
+
+
+def test_a_dtype_without_instructions_is_measured_on_few_rows() -> None:
+    def slow(rows: Any) -> None:
+        until = ceilings.CLOCK() + len(rows) * 1e-3
+        while ceilings.CLOCK() < until:
+            pass
+
+    assert ceilings._rows(slow, [0] * ceilings.MATRIX) == ceilings.FEW_ROWS
+    assert ceilings._rows(len, [0] * ceilings.MATRIX) == ceilings.MATRIX
 
 
 def test_ceilings_of_another_machine_or_a_torn_file_are_not_used(

@@ -133,3 +133,27 @@ def test_the_perplexity_bound_fails_one_time_of_twenty() -> None:
         gaps = tokens * random.normal(0.01, 0.05, 60)
         below += compare.paired_perplexity(np.zeros(60), gaps, tokens).bound > math.expm1(0.01)
     assert below / repeats == pytest.approx(0.95, abs=0.02)
+
+
+def test_texts_of_one_length_have_students_interval() -> None:
+    """With equally many tokens in each sequence the ratio estimator is the mean of the sequences."""
+    from scipy.stats import ttest_1samp
+
+    before = np.array([10.0, 12.0, 9.0, 11.0])
+    gaps = np.array([0.4, 1.0, -0.2, 0.8])
+    found = compare.paired_perplexity(before, before + gaps, np.full(4, 10))
+    wanted = ttest_1samp(gaps / 10, 0).confidence_interval(0.95)
+    assert np.log1p([found.lo, found.hi]) == pytest.approx([wanted.low, wanted.high])
+    one_sided = ttest_1samp(gaps / 10, 0, alternative="less").confidence_interval(0.95)
+    assert np.log1p(found.bound) == pytest.approx(one_sided.high)
+
+
+def test_the_interval_of_an_auc_is_delongs_for_groups_of_any_sizes() -> None:
+    """V10 and V01 of the paper, eq. 5, counted pair by pair; ties are half."""
+    random = np.random.default_rng(0)
+    above, below = np.round(random.normal(1, 1, 9), 1), np.round(random.normal(0, 1, 30), 1)
+    wins = (above[:, None] > below) + 0.5 * (above[:, None] == below)
+    error = np.sqrt(np.var(wins.mean(1), ddof=1) / 9 + np.var(wins.mean(0), ddof=1) / 30)
+    auc, lo, hi = compare.auc_interval(above, below)
+    assert auc == pytest.approx(wins.mean())
+    assert (lo, hi) == pytest.approx((auc - 1.959964 * error, min(1.0, auc + 1.959964 * error)), abs=1e-6)

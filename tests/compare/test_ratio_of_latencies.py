@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from crafted import interleaved
@@ -92,6 +94,9 @@ def test_a_ratio_of_ratios_is_wider_than_each() -> None:
     assert found.ratio == pytest.approx(one.ratio / other.ratio)
     assert found.hi / found.lo > max(one.hi / one.lo, other.hi / other.lo)
     assert found.verdict == "faster" and quotient(one, one).verdict == "cannot be told apart"
+    exact, uneven = replace(one, ratio=0.6, lo=0.6, hi=0.6), replace(other, ratio=0.8, lo=0.5, hi=0.9)
+    assert (quotient(exact, uneven).lo, quotient(exact, uneven).hi) == pytest.approx((0.6 / 0.9, 0.6 / 0.5))
+    assert (quotient(uneven, exact).lo, quotient(uneven, exact).hi) == pytest.approx((0.5 / 0.6, 0.9 / 0.6))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ PARTS = ("train", "validation", "calibration", "test")
 @pytest.mark.parametrize("task", ["language_model", "which_module"])
 def test_train_and_test_share_no_file(task):
     source = PythonSource(task=task)
-    for group in source._groups():
+    groups = source._groups()
+    assert groups
+    for group in groups:
         dealt = _library_text.deal(group, seed=source.seed)
         files = [file for part in PARTS for file in dealt[part]]
         assert sorted(files) == sorted(group) and len(set(files)) == len(files)

@@ -82,6 +82,7 @@ def test_removed_channels_leave_nothing_to_compare(shared_store: Store) -> None:
 
 def test_only_onnx_tells_the_time_of_a_layer_and_how_it_was_taken(shared_store: Store) -> None:
     timed, untimed = by_layer(made(shared_store), None), by_layer(made(shared_store, format={"use": "pt2"}), None)
+    assert {"conv1", "fc1"} <= timed.keys()
     for name, row in timed.items():
         assert row["ms"] > 0
         assert {"batch", "threads", "measured_alone", "load1"} <= set(row["conditions"])
@@ -90,7 +91,9 @@ def test_only_onnx_tells_the_time_of_a_layer_and_how_it_was_taken(shared_store: 
 
 
 def test_without_a_parent_nothing_is_compared(shared_store: Store) -> None:
-    for row in layer_facts(made(shared_store), None):
+    rows = layer_facts(made(shared_store), None)
+    assert {"conv1", "fc1"} <= {row["layer"] for row in rows}
+    for row in rows:
         assert row["sqnr_db"] is row["cosine"] is row["hist_before"] is None
         assert row["hist_after"] and row["note"] == ""
 

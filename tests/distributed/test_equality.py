@@ -7,11 +7,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.distributed.training import BATCH, DATA, LM, RESNET, VIT, Told, together, train
+from tests.distributed.training import BATCH, DATA, LM, RESNET, VIT, Told, change, together, train
 from workbench import catalog
 from workbench.layout import _blocks
 
 TOLERANCE = 1e-10
+SMALL = {"use": "lenet_300_100", "hidden_1": 16, "hidden_2": 8}
+STEPS: dict[str, Any] = {
+    "qat": {
+        "model": RESNET, "layout": {"use": "data_parallel"},
+        "step": {"use": "qat", "epochs": 1, "batch_size": 16, "per_channel": False},
+    },
+    "qat_learned": {
+        "model": VIT, "layout": {"use": "data_parallel"},
+        "step": {"use": "qat", "epochs": 1, "batch_size": 16, "ranges": "learned"},
+    },
+    "distill": {
+        "model": VIT, "layout": {"use": "sharded"},
+        "step": {"use": "distill", "student": SMALL, "epochs": 1, "batch_size": 16, "generations": 2},
+    },
+}  # fmt: skip
 TWO_STAGES = {"pipeline": 2, "microbatches": 4}
 CASES: dict[int, dict[str, Any]] = {
     2: {
@@ -64,6 +79,7 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, str], To
     """What processes train together: one set of them per number, for all layouts in turn."""
     found = {}
     for processes, cases in CASES.items():
+        cases = {**cases, **STEPS} if processes == 2 else cases
         told = together(cases, tmp_path_factory.mktemp("spread"), processes=processes)
         found |= {(processes, name): each for name, each in told.items()}
     return found
@@ -76,6 +92,18 @@ def test_a_layout_trains_what_one_process_trains(
 ) -> None:
     one, many = alone[CASES[processes][name]["model"]["use"]], spread[processes, name]
     assert len(one.losses) == len(many.losses) == 6
+    assert np.abs(np.array(one.losses) - np.array(many.losses)).max() <= TOLERANCE
+    assert one.weights.keys() == many.weights.keys()
+    assert max(np.abs(one.weights[key] - many.weights[key]).max() for key in one.weights) <= TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_that_trains_in_a_way_of_its_own_is_spread_as_well(
+    name: str, spread: dict[tuple[int, str], Told]
+) -> None:
+    one, many = change(STEPS[name]), spread[2, name]
+    assert len(one.losses) == len(many.losses) == (18 if name == "distill" else 6)
     assert np.abs(np.array(one.losses) - np.array(many.losses)).max() <= TOLERANCE
     assert one.weights.keys() == many.weights.keys()
     assert max(np.abs(one.weights[key] - many.weights[key]).max() for key in one.weights) <= TOLERANCE

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,8 +33,8 @@ def job(**changes: Any) -> Job:
     return Job.from_json({**record, **changes})
 
 
-def events(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "events.jsonl"
+def events(folder: Path, file: str = "events.jsonl") -> list[dict[str, Any]]:
+    path = folder / file
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -48,17 +50,29 @@ def until(is_so: Callable[[], Any], seconds: float = UNTIL_TOLD) -> Any:
     return found
 
 
-def rank_of(process: psutil.Process) -> str | None:
-    try:
-        return process.environ().get("RANK")
-    except psutil.Error:
-        return None
+def started(draft: Path) -> dict[int, int]:
+    """Return the newest process of each rank that has said that it works."""
+    found = {}
+    for folder in (draft, draft.parent / draft.name.removeprefix(DRAFT)):
+        for rank, file in enumerate(("events.jsonl", "ranks/events-1.jsonl")):
+            for event in events(folder, file):
+                if event["kind"] == "started":
+                    found[rank] = event["pid"]
+    return found
 
 
 def processes_of(draft: Path) -> list[psutil.Process]:
-    """Return whoever has this draft on its command line: the agent and its processes."""
+    """Return whoever works on this draft: by what they said, by their agent, or by their command line."""
     name = draft.name.removeprefix(DRAFT)
-    return [each for each in psutil.process_iter(["cmdline"]) if name in " ".join(each.info["cmdline"] or [])]
+    words = {each: " ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])}
+    named = [each for each, line in words.items() if name in line and str(draft.parent) in line]
+    owners = [folder / "owner.json" for folder in (draft, draft.parent / name)]
+    pids = [json.loads(each.read_text())["pid"] for each in owners if each.exists()] + list(started(draft).values())
+    found = {each.pid: each for each in named}
+    for pid in pids:
+        if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            found[pid] = psutil.Process(pid)
+    return list(found.values())
 
 
 @pytest.mark.slow
@@ -77,8 +91,7 @@ def test_a_cancelled_job_goes_on_where_it_stood_and_a_killed_process_costs_the_u
 
     draft, worker = bench.submit(job(), store)
     until(lambda: last_update(draft) > stood_at + 2 * EVERY)
-    rank_1 = next(each for each in psutil.Process(worker.pid).children() if rank_of(each) == "1")
-    rank_1.kill()
+    os.kill(started(draft)[1], signal.SIGKILL)
     killed_at = last_update(draft)
     worker.wait(UNTIL_TOLD)
     run = bench.ended(draft, store)
@@ -96,9 +109,40 @@ def test_a_cancelled_job_goes_on_where_it_stood_and_a_killed_process_costs_the_u
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_an_agent_that_is_killed_while_it_starts_processes_leaves_none(start: str, store: Store) -> None:
+    """A new interpreter takes a while until it can ask the kernel to end with its agent: by then that may be gone."""
+    launcher = {"use": "torchrun", "nproc": 2, "start": start}
+    _, worker = bench.submit(job(launcher=launcher), store)
+    until(lambda: worker.poll() is None and worker.pid)
+    agent = psutil.Process(worker.pid)
+    begun = until(agent.children)
+    agent.kill()
+    worker.wait(UNTIL_TOLD)
+    until(lambda: not [each for each in begun if each.is_running() and each.status() != psutil.STATUS_ZOMBIE], 60.0)
+
+
+@pytest.mark.slow
+def test_a_command_that_is_told_to_end_cancels_its_job(store: Store) -> None:
+    """As `timeout` tells it, a closed terminal, or a service manager."""
+    made = job(model={"use": "lenet_300_100", "hidden_1": 8, "hidden_2": 8})
+    (store.root.parent / "job.json").write_text(json.dumps(made.to_json()))
+    words = ["run", str(store.root.parent / "job.json"), "--store", str(store.root)]
+    ended = subprocess.Popen([sys.executable, "-m", "workbench.cli", *words], stderr=subprocess.PIPE, text=True)
+    draft = store.root / f"{DRAFT}{made.job_id}-01"
+    until(lambda: last_update(draft) > 0)
+    left = processes_of(draft)
+    assert len(left) == 3, "the agent and two processes"
+    ended.terminate()
+    assert "finished steps are kept" in ended.communicate(timeout=60)[1] and ended.returncode == 1
+    assert not processes_of(draft)
+    assert store.get(f"{made.job_id}-01").status == "cancelled"
+
+
+@pytest.mark.slow
 def test_a_killed_agent_takes_its_processes_along_and_the_draft_is_lost(store: Store) -> None:
     draft, worker = bench.submit(job(), store)
-    until(lambda: last_update(draft) > 0)
+    until(lambda: worker.poll() is None and worker.pid and last_update(draft) > 0)
     assert len(processes_of(draft)) == 3
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait(UNTIL_TOLD)

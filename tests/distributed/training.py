@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 
 from workbench import catalog, ranks
-from workbench.nouns import Examples
+from workbench.context import StepContext
+from workbench.launch import _bound
+from workbench.nouns import Examples, Splits
 from workbench.spread import Spread
 from workbench.train import fit
 
@@ -87,6 +89,46 @@ def train(case: Mapping[str, Any], spread: Spread | None = None, told: Told | No
     return told
 
 
+def change(case: Mapping[str, Any], spread: Callable[[Path], Spread] | None = None, told: Told | None = None) -> Told:
+    """Carry out the step of a case on an untrained model and return what it tells, ranges of layers among the weights."""
+    import torch
+
+    model_part: Any = catalog.make("zoo", case["model"])
+    data: Any = catalog.make("data", DATA[model_part.name()])
+    splits = data.load()
+    parts = [
+        getattr(splits, name).take(slice(0, NUM_EXAMPLES)) for name in ("train", "validation", "calibration", "test")
+    ]
+    for part in parts:
+        part.inputs.update({name: array.astype(np.float64) for name, array in part.inputs.items()})
+    told = told or Told()
+    torch.manual_seed(0)
+    model = model_part.build(data.card()).double()
+    ctx = StepContext(
+        Splits(*parts), data.card(), 3, Recording(told), load_model=lambda ref, epochs: ctx.build(ref),  # type: ignore[arg-type]
+        build_model=lambda ref: catalog.make("zoo", ref).build(data.card()).double(),  # type: ignore[attr-defined]
+        spread=spread, checkpoints=Path("nowhere"),
+    )  # fmt: skip
+    step: Any = catalog.make("compress", case["step"])
+    changed = step.run(model, ctx)
+    told.weights.update({name: tensor.numpy() for name, tensor in changed.state_dict().items()})
+    told.weights.update({f"range of {name}": np.array(each.input_range) for name, each in ctx.quantization.items()})
+    return told
+
+
+@dataclass
+class Recording:
+    """A step's recorder that keeps what a training tells."""
+
+    told: Told
+
+    def say(self, text: str = "", **progress: Any) -> None:
+        self.told(text, **progress)
+
+    def cancelled(self) -> bool:
+        return False
+
+
 def together(cases: Mapping[str, Any], folder: Path, *, processes: int) -> dict[str, Told]:
     """Return what each case tells, all of them run in turn by one set of processes."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,11 +152,13 @@ def main(processes: int, folder: Path) -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    parent = os.getpid()
     for rank in range(processes):
         if os.fork() == 0:
             place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
             os.environ |= {key: str(value) for key, value in place.items()}
             os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+            _bound.end_with_parent(parent)
             take_part(folder)
             os._exit(0)
     for _ in range(processes):
@@ -125,7 +169,6 @@ def main(processes: int, folder: Path) -> int:
 
 def take_part(folder: Path) -> None:
     """(In each process) run every case, and write what it tells."""
-    ranks.end_with_agent()
     team, is_done = ranks.mine(folder), False
     try:
         with team.joined():
@@ -145,9 +188,13 @@ def one(name: str, case: Mapping[str, Any], folder: Path, team: ranks.Ranks) -> 
     told = Told(stop_after=case.get("stop_after", 0))
     spread = layout.spread(folder / case.get("folder", name), every=case.get("every", 0))
     states: list[Any] = [None] * team.size
-    told.at[1] = lambda: dist.all_gather_object(states, state_bytes(spread))
-    with contextlib.suppress(Stopped):
-        train(case, spread, told)
+    if "step" in case:
+        states = []
+        change(case, lambda folder: layout.spread(folder, every=0), told)
+    else:
+        told.at[1] = lambda: dist.all_gather_object(states, state_bytes(spread))
+        with contextlib.suppress(Stopped):
+            train(case, spread, told)
     if team.leads:
         arrays: dict[str, Any] = {**told.weights, "losses": np.array(told.losses), "state_bytes": np.array(states)}
         np.savez(folder / f"{name}.npz", **arrays)

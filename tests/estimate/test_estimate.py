@@ -97,6 +97,11 @@ def test_a_faster_machine_gives_a_lower_band() -> None:
     assert fast.latency_ms_high < slow.latency_ms_high
 
 
+def test_a_dtype_that_is_quicker_for_one_row_still_gives_a_band_from_low_to_high() -> None:
+    odd = last(model={"use": "lenet_5"}, float32_gflops=1.0, float32_row_gflops=20.0, call_us=0.0)
+    assert odd.latency_ms_low < odd.latency_ms_high
+
+
 def test_latency_is_never_estimated_below_the_peak_of_the_machine() -> None:
     cost = last(model={"use": "lenet_5"}, call_us=0.0)
     assert cost.latency_ms_low == pytest.approx(2 * cost.macs / 100e9 * 1e3)

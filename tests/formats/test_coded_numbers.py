@@ -93,6 +93,19 @@ def recorded(array: np.ndarray, num_lanes: int) -> writer.Recorder:
     return coder
 
 
+def test_a_state_at_the_very_limit_gives_a_word_away() -> None:
+    """From 2^16, an event of probability 2^-8 leads to 2^24: another such would lead to 2^32, which is no state any more."""
+    zero, given = np.array([1 << 7]), np.array([False])
+    coder = writer.Recorder(1)
+    for _ in range(2):
+        coder.flags(zero, given)
+    states, words = coder.coded(b"")
+    assert len(words) == 1
+    lanes = reader.Lanes(states, words)
+    assert [bool(lanes.flags(zero, None)[0]) for _ in range(2)] == [False] * 2
+    assert lanes.states.tolist() == [reader.LOW] and lanes.position == 1
+
+
 @pytest.mark.parametrize("density", [0.03, 0.3, 1.0])
 @pytest.mark.parametrize("num_lanes", [1, 8, 64])
 def test_coding_is_within_one_per_cent_of_what_its_model_asks_for(density: float, num_lanes: int) -> None:

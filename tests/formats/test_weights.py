@@ -117,8 +117,11 @@ def test_a_layer_in_skip_is_stored_as_the_module_has_it(precision: str, format_n
 def test_one_scale_for_all_is_read_as_well(shared_store: Store) -> None:
     job = job_of("lenet", "onnx", {"use": "int8_static", "per_channel": False})
     run = carried_out_here(job, shared_store)
-    for name, weight in stored(run).items():
-        wanted = module_weights(job, run, shared_store)[name]
+    wanted_by_layer = module_weights(job, run, shared_store)
+    found = stored(run)
+    assert {"conv1", "fc1"} <= found.keys()
+    for name, weight in found.items():
+        wanted = wanted_by_layer[name]
         assert (np.abs(weight.values - wanted) <= half_a_step(wanted, per_channel=False) * 1.001 + 1e-9).all()
 
 

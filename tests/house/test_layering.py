@@ -14,6 +14,7 @@ FAMILIES = {"zoo", "data", "compress", "formats", "measure", "launch", "layout"}
 # module or folder of workbench → what of workbench it may import. A family may also import its own `_helpers`.
 GROUND = {"errors", "params", "nouns", "extents"}
 FAMILY = GROUND | {"part", "reference"}
+TEXT = {"tokenizer"}  # one way to turn text into tokens and back
 HEADERS = {"_safetensors"}  # one way to look into a checkpoint
 GRIDS = {"grids"}  # one way to round weights and to pack integers
 STREAMED = {"streamed", "_numbers"} | GRIDS  # weights without torch
@@ -40,18 +41,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_made": GROUND,
     "_torchlib": set(),
     "open_inference": set(),
-    "store": GROUND | {"_deleting"},
+    "_drafts": GROUND,
+    "store": GROUND | {"_deleting", "_drafts"},
     "machine": GROUND,
     "recorder": GROUND,
     "counting": set(),
     "projection": GROUND,
     "_safetensors": GROUND,
+    "tokenizer": GROUND,
     "grids": GROUND | {"_compiled_grids"},
     "_compiled_grids": set(),
     "_numbers": GROUND | GRIDS,
     "streamed": GROUND | {"_numbers"},
-    "zoo": FAMILY | COUNTED | HEADERS,
-    "data": FAMILY,
+    "zoo": FAMILY | COUNTED | HEADERS | TEXT,
+    "data": FAMILY | TEXT,
     "formats": FAMILY | GRIDS | {"_torchlib"},
     "compress": FAMILY
     | COUNTED
@@ -73,6 +76,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 # The tier of bench: the path from a job to a run.
 BENCH = GROUND | {
+    "tokenizer",
     "part",
     "catalog",
     "job",
@@ -96,7 +100,7 @@ MAY_IMPORT |= {
     "telling": GROUND,  # work in a process of its own
     "shrink": GROUND | HEADERS | STREAMED | {"part", "catalog", "train", "_lock", "telling"},
     "package": GROUND | {"open_inference", "artifact", "job", "marks", "measure", "protect", "store", "wording"},
-    "serve": GROUND | {"open_inference", "part", "artifact", "store", "protect", "_lock"},
+    "serve": GROUND | TEXT | {"open_inference", "part", "artifact", "store", "protect", "_lock"},
     "load": GROUND | {"open_inference", "store"},  # speaks the protocol alone: knows no server and no artifact
     "ceilings": GROUND | {"machine"},
     # layout: what is simulated is split by the library's own layouts

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +37,7 @@ def solved(place: Path) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(BLOCKED), *sys.path]))
         patch.setenv("WORKBENCH_TEST_CALLS", str(place / "calls.txt"))
+        patch.setenv("WORKBENCH_BROWSER", "none")  # pictures of charts have tests of their own
         rehearsed = rehearsal.rehearse(LESSONS, place, fast=True)
     assert [each.number for each in rehearsed] == [each.number for each in LESSONS]
     assert all(each.seconds > 0 for each in rehearsed)
@@ -79,28 +79,30 @@ def test_the_block_can_be_seen(tmp_path: Path) -> None:
 
 
 def test_every_student_edition_runs_untouched(solved: dict[str, Any], place: Path, tmp_path: Path) -> None:
-    """One nbval for all: its cells carry on where an exercise is still open."""
+    """As a person sees them, with controls; all by one nbval in one kernel, which forgets every name between two lessons."""
+    together = nbformat.v4.new_notebook(metadata=build.METADATA)
     for lesson in LESSONS:
-        path = tmp_path / build.notebook_path(lesson, "student").name
-        shutil.copyfile(build.notebook_path(lesson, "student"), path)
-        _with_parameters(path, {"store_folder": str(place / "runs")} | dict(lesson.fast))
+        student = nbformat.read(build.notebook_path(lesson, "student"), as_version=4)
+        _with_parameters(student, {"store_folder": str(place / "runs")} | dict(lesson.fast))
+        together.cells += [*student.cells, nbformat.v4.new_code_cell("%reset -f")]
+    path = tmp_path / "all_lessons.ipynb"
+    nbformat.write(together, path)
     arguments = ["--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", "-p", "no:xdist", "-q"]
-    paths = [str(path) for path in sorted(tmp_path.glob("*.ipynb"))]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments, f"--rootdir={tmp_path}", "-c", os.devnull, *paths],
-        cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_SECONDS,
+        [sys.executable, "-m", "pytest", *arguments, f"--rootdir={tmp_path}", "-c", os.devnull, str(path)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=os.environ | {"WORKBENCH_VIEW": "live"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    verdicts = {kept["verdict"] for kept in Progress(tmp_path / "progress.json").record()["exercises"].values()}
-    assert verdicts == {"not_attempted"}
+    kept = Progress(tmp_path / "progress.json").record()["exercises"]
+    assert {name: each["verdict"] for name, each in kept.items()} == {
+        each.id: "not_attempted" for lesson in LESSONS for each in lesson.exercises
+    }
 
 
-def _with_parameters(path: Path, values: dict[str, Any]) -> None:
+def _with_parameters(notebook: Any, values: dict[str, Any]) -> None:
     """Write values behind those of the parameters cell, as papermill does."""
-    notebook = nbformat.read(path, as_version=4)
     cell = next(each for each in notebook.cells if "parameters" in each.metadata.get("tags", []))
     cell.source += "".join(f"\n{name} = {value!r}" for name, value in values.items())
-    nbformat.write(notebook, path)
 
 
 def _said(cell: Any) -> str:

@@ -89,6 +89,7 @@ def test_due_times_are_the_seeds_alone_and_percentiles_are_measured_values() -> 
     assert np.ptp(np.diff(due_times(200, 1, arrivals="even", seed=0))) < 1e-9
     values = np.arange(1.0, 1001.0)
     assert [_percentile(values, share) for share in (50, 99, 99.9)] == [500, 990, 999]
+    assert _percentile(np.arange(1, 152), 50) == 76, "75 of 151 are less than half"
 
 
 def test_the_command_keeps_figures_and_chart_and_makes_up_a_request(tmp_path: Path) -> None:

@@ -59,6 +59,13 @@ def test_a_model_that_learnt_nothing_is_at_chance_within_its_interval(tmp_path: 
     assert samples["members"].shape == samples["others"].shape == (NUM_EXAMPLES,)
 
 
+def test_a_model_that_answers_everything_alike_gives_nobody_away(tmp_path: Path) -> None:
+    """Losses that are all the same lie on the threshold: counting those would tell of others as often as of members."""
+    ctx = TwoGroups(tmp_path, lambda pixels: np.zeros((len(pixels), 4)))
+    found = {each.name: each for each in make("measure", "membership").measure(ctx)}  # type: ignore[attr-defined]
+    assert found["membership_found"].k == 0 and found["membership_auc"].value == 0.5
+
+
 def test_auc_and_interval_are_those_of_the_textbook() -> None:
     random = np.random.default_rng(0)
     above, below = random.normal(0.5, 1, 80), random.normal(0, 1, 120)

@@ -55,7 +55,9 @@ def test_a_convolution_a_turned_layer_and_shared_weights() -> None:
 def test_the_preview_tells_the_density_that_comes_out() -> None:
     step = BlockPrune(sparsity=0.4, rows=2, columns=4)
     pruned = step.run(perceptron(), context())
-    for layer in step.preview(card_of(perceptron())).layers:
+    layers = step.preview(card_of(perceptron())).layers
+    assert {layer.name for layer in layers} >= {"fc1", "fc2", "fc3"}
+    for layer in layers:
         found = float((weight(pruned, layer.name) != 0).float().mean())
         assert found == pytest.approx(layer.density, abs=0.08), layer.name  # fc3's last block is half as high
 

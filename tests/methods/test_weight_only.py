@@ -18,6 +18,7 @@ from workbench.errors import WorkbenchError
 @pytest.mark.parametrize("bits", [8, 4, 3, 2])
 def test_every_weight_lies_on_its_groups_grid_bit_for_bit(bits: int, symmetric: bool, group_size: int | None) -> None:
     model, quantization = quantized(bits=bits, symmetric=symmetric, group_size=group_size)
+    assert set(quantization) == {"fc1", "fc2", "fc3"}
     for name, how in quantization.items():
         grid, weight = grid_of(how), model.get_submodule(name).weight.detach().numpy()
         assert grid.integers.dtype == np.uint8 and grid.integers.max() < 2**bits
@@ -31,6 +32,7 @@ def test_every_weight_lies_on_its_groups_grid_bit_for_bit(bits: int, symmetric: 
 @pytest.mark.parametrize("bits", [8, 4, 3, 2])
 def test_rounding_moves_no_weight_of_a_symmetric_grid_further_than_half_a_step(bits: int) -> None:
     model, quantization = quantized(bits=bits)
+    assert set(errors(model)) == set(quantization) != set()
     for name, error in errors(model).items():
         scales = _grid.spread(torch.from_numpy(grid_of(quantization[name]).scales), error, 32)
         assert (error.abs() <= scales * 0.5001).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import orjson
 import pytest
 
 from tests.protect.made import told
-from workbench.errors import ArtifactError
+from workbench.errors import ArtifactError, WorkbenchError
 from workbench.protect import audit, keys
 
 Lines = list[bytes]
@@ -111,6 +112,22 @@ def test_a_process_killed_before_the_head_was_written_breaks_nothing(log: Path, 
     assert audit.verify(log, keys_folder).problems == ()
     assert audit.Audit(log, keys_folder).append("predict") == 7
     assert audit.verify(log, keys_folder).problems == ()
+
+
+def test_a_disk_that_is_full_when_the_head_is_written_breaks_nothing(
+    log: Path, keys_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    writer = audit.Audit(log, keys_folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        for _ in range(3):
+            with pytest.raises(WorkbenchError, match="is full"):
+                writer.append("predict")
+    assert writer.append("predict") == 6
+    assert audit.verify(log, keys_folder) == audit.Verdict(6, ())
 
 
 def _append(log: Path, keys_folder: Path) -> None:

@@ -15,7 +15,7 @@ from workbench import artifact
 from workbench.bench import carry_out
 from workbench.errors import ArtifactError
 from workbench.protect import load
-from workbench.protect.scrub import scrub
+from workbench.protect.scrub import _own_words, scrub
 from workbench.store import Store, write_json
 
 SECRET = "/home/tell_tale/project"
@@ -84,6 +84,16 @@ def test_a_word_that_it_can_not_remove_is_told(onnx_folder: Path, tmp_path: Path
     name = onnx.load(onnx_folder / "model.onnx").graph.node[0].name or "logits"
     done = scrub(onnx_folder, tmp_path / "scrubbed", words=(name.upper(),))
     assert any(line.startswith("model.onnx: ") for line in done.left)
+
+
+def test_a_user_without_a_name_can_scrub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container the user is often a number that no file of users knows."""
+
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    assert str(Path.cwd()) in _own_words()
 
 
 def test_a_damaged_artifact_is_not_scrubbed(telling: Path, tmp_path: Path) -> None:

@@ -74,6 +74,12 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         reach(Job.from_json({**JOB.to_json(), "steps": [PRUNE]}), Store(tmp_path), latency=0.5, step="channel_prune")
 
 
+def test_a_recipe_in_which_no_strength_can_be_tried_is_refused_with_the_reason(tmp_path: Path) -> None:
+    after_int8 = [TRAIN, {"use": "int8_static"}, PRUNE]
+    with pytest.raises(InvalidInput, match="int8"):
+        reach(Job.from_json({**JOB.to_json(), "steps": after_int8}), Store(tmp_path), latency=0.5, step="channel_prune")
+
+
 def test_a_run_that_fails_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     failed = Run("x-01", "x", "failed", {}, error={"message": "no space"})
     monkeypatch.setattr(bench, "carry_out", lambda job, store, **_: failed)

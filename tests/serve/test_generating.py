@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests import own_tokenizer
 from tests.conftest import small_job
 from tests.serve.conftest import LANGUAGE
 from workbench import artifact
@@ -31,8 +32,22 @@ def folder(shared_store: Store) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(folder: Path, artifacts: dict[str, Path]) -> Iterator[httpx.Client]:
-    words = [f"lm={folder}", f"digits={artifacts['digits']}", "--streams", "2"]
+def with_tokenizer(shared_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with a tokenizer of its own, trained on text that was read by it."""
+    made = tmp_path_factory.mktemp("checkpoint")
+    own_tokenizer.causal(made)
+    (made / "text.txt").write_text(own_tokenizer.TEXT, encoding="utf-8")
+    record = {
+        "model": {"use": "hugging_face", "checkpoint": str(made)},
+        "data": {"use": "text_files", "path": str(made / "text.txt"), "tokenizer": str(made), "length": 32},
+        "steps": [{"use": "train", "epochs": 4, "learning_rate": 0.01}],
+    }
+    return Path(carry_out(small_job(**record, format={"use": "hugging_face"}), shared_store).folder) / "artifact"
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path, with_tokenizer: Path, artifacts: dict[str, Path]) -> Iterator[httpx.Client]:
+    words = [f"lm={folder}", f"words={with_tokenizer}", f"digits={artifacts['digits']}", "--streams", "2"]
     with (
         process.serving(words, environment={"WORKBENCH_TOKEN": TOKEN}) as server,
         httpx.Client(base_url=server.url, headers=server.headers, timeout=60) as made,
@@ -40,8 +55,8 @@ def client(folder: Path, artifacts: dict[str, Path]) -> Iterator[httpx.Client]:
         yield made
 
 
-def generated(client: httpx.Client, **body: Any) -> dict[str, Any]:
-    answer = client.post("/v2/models/lm/generate", json=body)
+def generated(client: httpx.Client, model: str = "lm", **body: Any) -> dict[str, Any]:
+    answer = client.post(f"/v2/models/{model}/generate", json=body)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -70,6 +85,21 @@ def test_a_stream_is_the_same_text_in_pieces(client: httpx.Client) -> None:
     assert [each["finish_reason"] for each in pieces] == [""] * 7 + ["length"]
     other = {**wanted, "parameters": {**wanted["parameters"], "seed": 4}}  # type: ignore[dict-item]
     assert generated(client, **other)["tokens"] != whole["tokens"]
+
+
+def test_a_model_with_its_own_tokenizer_takes_and_gives_text(client: httpx.Client, with_tokenizer: Path) -> None:
+    """What transformers makes of the saved folder, tokenizer included, is what is served."""
+    import transformers
+
+    theirs = transformers.AutoTokenizer.from_pretrained(with_tokenizer, local_files_only=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(with_tokenizer, local_files_only=True)
+    prompt = "for word in words:\n    return"
+    given = theirs(prompt, return_tensors="pt")["input_ids"]
+    wanted = model.generate(given, max_new_tokens=10, do_sample=False)[0, given.shape[1] :].tolist()
+    told = generated(client, "words", text_input=prompt, parameters={"max_tokens": 10})
+    assert told["tokens"] == wanted[: len(told["tokens"])] and len(set(told["tokens"])) > 1
+    assert told["text_output"] == theirs.decode(told["tokens"], skip_special_tokens=True)
+    assert generated(client, "words", tokens=given[0].tolist(), parameters={"max_tokens": 10}) == told
 
 
 BAD: list[dict[str, Any]] = [

@@ -6,11 +6,14 @@ import errno
 import json
 import multiprocessing
 import os
+import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from workbench import _drafts
 from workbench.errors import ArtifactError, InvalidInput, WorkbenchError
 from workbench.nouns import Measurement, Run
 from workbench.store import Store, own
@@ -104,6 +107,32 @@ def test_find_returns_the_newest_done_run(store: Store) -> None:
     assert found is not None
     assert found.run_id == "m-0000000000-02"
     assert store.find("m-1111111111") is None
+
+
+def test_the_hundredth_run_of_a_job_is_newer_than_the_ninety_ninth(store: Store) -> None:
+    publish_many(str(store.root), 1)
+    for number in (99, 100):
+        shutil.copytree(store.root / "job-0123456789-01", store.root / f"job-0123456789-{number:02d}")
+        record = store.root / f"job-0123456789-{number:02d}" / "run.json"
+        record.write_text(record.read_text().replace("0123456789-01", f"0123456789-{number:02d}"))
+    found = store.find("job-0123456789")
+    assert found is not None
+    assert found.run_id == "job-0123456789-100"
+
+
+def test_a_draft_that_is_published_while_drafts_are_listed_disturbs_no_listing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staying, going = store.begin("m-0000000000", {}), store.begin("m-1111111111", {})
+    read = _drafts._optional
+
+    def published_meanwhile(path: Path) -> dict[str, Any]:
+        if path.parent == going and going.exists():
+            store.publish(going, a_run(going))
+        return read(path)
+
+    monkeypatch.setattr(_drafts, "_optional", published_meanwhile)
+    assert [run.run_id for run in store.drafts()] == [staying.name.removeprefix(".draft-")]
 
 
 def test_a_full_disk_names_the_path_and_keeps_the_draft(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

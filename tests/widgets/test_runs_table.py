@@ -189,6 +189,18 @@ def test_deleting_asks_first_and_takes_force_for_what_others_need(session: Sessi
     assert "plain-01" not in listed(panel) and session.b == "" and session.selected == ()
 
 
+def test_a_refusal_that_comes_late_offers_no_force_against_what_is_picked_by_then(panel: RunsTable) -> None:
+    pick(panel, "plain-01")
+    click(panel, "delete")
+    panel.actions.sure.click()
+    panel.pump.do(panel.actions.show, [panel.session.run_of("broken-01")])
+    panel.pump.drain()
+    assert "is needed by pruned-01" in panel.actions.told.value
+    assert panel.actions.question.layout.display == "none"
+    click(panel, "force")
+    assert {"plain-01", "broken-01"} <= listed(panel).keys()
+
+
 def test_a_lost_run_can_be_deleted(session: Session, panel: RunsTable) -> None:
     pick(panel, "killed-01")
     click(panel, "delete")

@@ -75,6 +75,12 @@ def test_runs_go_to_another_store_and_are_taken_in_there(panel: Storage, tmp_pat
     assert "1 runs added" in other.told.value and [run.run_id for run in other.session.runs] == [run_id]
 
 
+def test_a_file_that_is_no_runs_is_said_where_it_was_asked(panel: Storage, tmp_path: Path) -> None:
+    panel.target.value = str(tmp_path / "missing.zip")
+    press(panel, "take")
+    assert 'role="alert"' in panel.told.value and "missing.zip" in panel.told.value
+
+
 def test_exporting_nothing_says_what_to_do(panel: Storage) -> None:
     told: list[Exception] = []
     panel.pump.on_error = told.append

@@ -12,8 +12,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "batch"))  # folders are craf
 from batch_folders import crafted
 
 from widgets.pump import Pump
-from widgets.watch_batch import WatchBatch, attach
+from widgets.watch_batch import MOST_ROWS, WatchBatch, _table, attach
 from workbench.batch._folder import Folder
+from workbench.batch.views import Batch, View
 
 
 @pytest.fixture
@@ -52,3 +53,12 @@ def test_a_folder_without_a_batch_is_said(tmp_path: Path) -> None:
 def test_without_a_browser_it_is_a_sentence(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_VIEW", "static")
     assert attach(folder.path) == "3 passed, 2 failed"
+
+
+@pytest.mark.parametrize(("num_failed", "num_passed"), [(MOST_ROWS, 300), (MOST_ROWS - 2, 300), (1, 3)])
+def test_the_table_stays_short_however_many_rows_passed(num_failed: int, num_passed: int) -> None:
+    states = ["failed"] * num_failed + ["passed"] * num_passed
+    rows = [View(f"row-{index}-", {}, state) for index, state in enumerate(states)]
+    table = _table(Batch(Folder(Path("nowhere")), "nowhere.ipynb", tuple(rows)))
+    assert table.count("row-") == min(MOST_ROWS, num_failed + num_passed)
+    assert table.count(">passed<") == min(num_passed, MOST_ROWS - num_failed)

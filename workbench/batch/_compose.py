@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -46,15 +46,16 @@ def compose(
     problem = None if status == "passed" else _error(running, outcome, status, reason)
     message = problem.message if problem else ""
     attempt = Attempt(status=status, started=running.started, duration_s=round(running.seconds, 3), message=message)
-    metrics, alone = _recorded(running.draft)
+    told = _recorded(running.draft)
     runs = _runs(running.draft)
     return Record(
         schema=1, row_id=running.row.row_id, notebook=notebook.name, params=running.row.values, status=status, reason=reason,
         attempts=[*earlier, attempt], started=running.started, ended=now(), duration_s=attempt.duration_s,
         cpu_s=outcome.get("cpu_s", 0.0), sections=outcome.get("sections", {}), timeout_s=running.options.timeout_s,
-        peak_mb=round(running.peak_bytes / BYTES_PER_MB, 1) or None, metrics=joined(runs) | metrics, runs=runs,
+        peak_mb=round(running.peak_bytes / BYTES_PER_MB, 1) or None, metrics=joined(runs) | told.metrics, runs=runs, tables=told.tables,
         artifacts=_artifacts(running.draft), error=problem, env_id=running.env_id or env_id, host=running.host,
-        threads=running.options.threads, start=running.start, seed=_seed(running.row), measured_alone=alone, fingerprint=dict(fingerprint),
+        threads=running.options.threads, start=running.start, seed=_seed(running.row), measured_alone=told.measured_alone,
+        exclusive=told.exclusive, fingerprint=dict(fingerprint),
     )  # fmt: skip
 
 
@@ -66,6 +67,7 @@ def _error(running: Execution, outcome: Mapping[str, Any], status: Status, reaso
     where = {
         "cell": outcome.get("cell") or running.cell.get("cell", 0),
         "excerpt": outcome.get("excerpt") or running.cell.get("line", ""),
+        "notebook": outcome.get("notebook") or running.cell.get("stage", "").partition(" ")[2],
     }
     if status == "failed":
         return _problem.problem("", outcome["value"], name=outcome["name"], traceback=outcome["traceback"], **where)
@@ -87,16 +89,30 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in whole.splitlines() if line]
 
 
-def _recorded(draft: Path) -> tuple[dict[str, Metric], bool | None]:
-    """Return what the notebook recorded, and whether all that it timed exclusively was alone (None = it didn't)."""
-    metrics, alone = {}, []
+class _Recorded(NamedTuple):
+    """What the notebook told while it was executed."""
+
+    metrics: dict[str, Metric]
+    tables: list[dict[str, Any]]
+    exclusive: list[dict[str, Any]]
+
+    @property
+    def measured_alone(self) -> bool | None:
+        """Whether all that it timed exclusively was alone; None = it timed nothing so."""
+        return all(bool(each.get("measured_alone")) for each in self.exclusive) if self.exclusive else None
+
+
+def _recorded(draft: Path) -> _Recorded:
+    found = _Recorded({}, [], [])
     for line in _lines(draft / RECORDED):
         if "exclusive" in line:
-            alone.append(bool(line["exclusive"].get("measured_alone")))
+            found.exclusive.append(line["exclusive"])
+        elif "table" in line:
+            found.tables.append(line["table"])
         else:
             name = line.pop("name")
-            metrics[name] = Metric(**line)
-    return metrics, all(alone) if alone else None
+            found.metrics[name] = Metric(**line)
+    return found
 
 
 def _runs(draft: Path) -> list[dict[str, str]]:

@@ -11,13 +11,14 @@ import ast
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import __version__
-from workbench.batch._declared import declared, parameters_cell
+from workbench.batch._declared import parameters_cell
+from workbench.batch._stages import Stage, all_specs
 from workbench.batch.grid import Grid, Point
 
 if TYPE_CHECKING:
@@ -36,15 +37,15 @@ class Row:
     values: Point  # with the notebook's defaults
 
 
-def rows(notebook: Path, source: NotebookNode, grid: Grid) -> tuple[Row, ...]:
+def rows(stages: Sequence[Stage], grid: Grid) -> tuple[Row, ...]:
     """Return the rows of a grid, in its order."""
-    specs = declared(source)
+    specs, name = all_specs(stages), "+".join(stage.path.stem for stage in stages)
     defaults = {spec.name: spec.default for spec in specs}
     seeded = grid.base_seed is not None and "seed" in defaults
     found = []
     for point in grid.points:
         given = point | {"seed": _seed(grid.base_seed, point)} if seeded and "seed" not in point else point
-        found.append(Row(row_id(notebook.stem, given, defaults), given, defaults | given))
+        found.append(Row(row_id(name, given, defaults), given, defaults | given))
     return tuple(found)
 
 
@@ -56,10 +57,14 @@ def row_id(notebook: str, given: Point, defaults: Mapping[str, Any]) -> str:
     return f"{slug}-{digest({'notebook': notebook, 'values': values})}"
 
 
-def cells(source: NotebookNode) -> list[list[Any]]:
-    """Return number and hash of each code cell."""
-    code = [(number, cell) for number, cell in enumerate(source.cells, 1) if cell.cell_type == "code"]
-    return [[number, digest(_code(cell, source))] for number, cell in code]
+def cells(stages: Sequence[Stage]) -> list[list[Any]]:
+    """Return place and hash of each code cell; the place is its number, and of which notebook where there are several."""
+    return [
+        [number if len(stages) == 1 else f"{number} of {stage.path.name}", digest(_code(cell, stage.source))]
+        for stage in stages
+        for number, cell in enumerate(stage.source.cells, 1)
+        if cell.cell_type == "code"
+    ]
 
 
 def fingerprint(row: Row, digests: list[list[Any]], inputs: Mapping[str, str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from workbench import wording
-from workbench.batch import _row
+from workbench.batch import _row, _thumbnail
 from workbench.batch._record import Metric
 from workbench.batch.grid import word
 from workbench.batch.inside import ARTIFACTS
@@ -53,6 +53,8 @@ def rows_table(batch: Batch, *, on_front: Set[str]) -> str:
         _cells(view, varying, metrics, longest, on_front=view.row_id in on_front) | _ends(batch, view)
         for view in batch.rows
     ]
+    if not any(line["figure"].body for line in lines):
+        lines = [{name: cell for name, cell in line.items() if name != "figure"} for line in lines]
     names = list(dict.fromkeys(name for line in lines for name in line))
     numeric = {name: any(line.get(name, Cell("")).is_number for line in lines) for name in names}
     heads = "".join(
@@ -90,8 +92,11 @@ def runs_table(batch: Batch) -> str:
 
 def reproduce(batch: Batch, view: View) -> str:
     """Return the line that executes one row again, in a folder of its own."""
+    then = [text for path in batch.then for text in ("--then", path)]
     pairs = [text for name, value in view.values.items() for text in ("-p", word(name, value))]
-    return shlex.join(["workbench", "batch", "run", batch.path_of_notebook, *pairs, "--out", f"again-{view.row_id}"])
+    return shlex.join(
+        ["workbench", "batch", "run", batch.path_of_notebook, *then, *pairs, "--out", f"again-{view.row_id}"]
+    )
 
 
 def _controls(batch: Batch, names: Sequence[str]) -> str:
@@ -141,8 +146,11 @@ def _cells(
 def _ends(batch: Batch, view: View) -> dict[str, Cell]:
     """Return the cells with the way to everything about a row."""
     there = frozenset(os.listdir(batch.folder.row(view.row_id)) if view.record else ())
+    further = [(each.split("-", 2)[2], each) for each in sorted(there) if each.startswith("out-")]
     links = " · ".join(
-        f'<a href="rows/{escape(view.row_id)}/{file}">{name}</a>' for name, file in OPENED if file in there
+        f'<a href="rows/{escape(view.row_id)}/{escape(file)}">{escape(name)}</a>'
+        for name, file in (*OPENED, *further)
+        if file in there
     )
     runs = [run["run_id"] for run in view.record.runs] if view.record else []
     named = f"runs: {', '.join(runs)}" if len(runs) <= MOST_NAMED else f"{len(runs)} runs"
@@ -152,9 +160,21 @@ def _ends(batch: Batch, view: View) -> dict[str, Cell]:
         '<button type="button" data-copy hidden>copy</button></details>'
     )
     return {
+        "figure": Cell(_figure(batch, view, there), view.row_id),
         "row": Cell(f"<code>{escape(view.row_id)}</code>{told}", view.row_id),
         "open": Cell(f"{links}{again}", view.row_id),
     }
+
+
+def _figure(batch: Batch, view: View, there: Set[str]) -> str:
+    """Return the picture of a row as HTML, which opens its notebook; empty when it has none."""
+    name = next((each for each in there if each.startswith(f"{_thumbnail.NAME}.")), None)
+    if name is None:
+        return ""
+    address = _thumbnail.as_address(batch.folder.row(view.row_id) / name)
+    shown = f'<img src="{address}" alt="first figure of {escape(view.row_id)}" loading="lazy">'
+    target = next((file for file in (_row.PAGE, _row.OUT) if file in there), None)
+    return f'<a href="rows/{escape(view.row_id)}/{target}">{shown}</a>' if target else shown
 
 
 def _metric(metric: Metric | None) -> Cell:

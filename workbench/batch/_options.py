@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from workbench.errors import InvalidInput
+from workbench.launch import _ray_cluster
 from workbench.params import did_you_mean
 
 RETRYABLE = ("timeout", "kernel_died", "oom_limit", "network", "disk", "error")
@@ -59,10 +60,7 @@ class Options:
         elif self.executor == "local":
             for name in ("address", "resources"):
                 problems += [f"--{name} is for --executor ray only"] if getattr(self, name) else []
-        if self.address.startswith("ray://"):
-            problems.append(
-                "--address: ray:// is the protocol of Ray's client, name the cluster itself as in HOST:6379"
-            )
+        problems += _ray_cluster.address_problems(self.address, "--address")
         if self.pages not in PAGES:
             problems.append(f"--pages: {self.pages!r} is not one of {', '.join(PAGES)}")
         if problems:

@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 
 from workbench.batch._frame import flat, write_table
 from workbench.batch._front import front
-from workbench.batch._row import OUT, PAGE
 from workbench.batch.index import duration_text, write_index
 from workbench.batch.page import write_page
 from workbench.batch.views import Batch, View, counted
@@ -32,9 +31,9 @@ def write_outputs(batch: Batch) -> None:
 def write_pages(batch: Batch) -> None:
     """Make a page of each executed notebook that has none."""
     for record in batch.records:
-        folder = batch.folder.row(record.row_id)
-        if (folder / OUT).exists() and not (folder / PAGE).exists():
-            write_page(folder / OUT, folder / PAGE)
+        for copy in batch.folder.row(record.row_id).glob("out*.ipynb"):
+            if not copy.with_suffix(".html").exists():
+                write_page(copy, copy.with_suffix(".html"))
 
 
 def summary(batch: Batch) -> str:
@@ -58,7 +57,7 @@ def summary(batch: Batch) -> str:
         example = group["example"]
         message = (example.message.splitlines() or [""])[0].replace("|", "\\|")
         lines.append(
-            f"- **{len(group['rows'])} × {example.name}** ({example.category}, cell {example.cell}): {message} (first: `{group['rows'][0]}`)"
+            f"- **{len(group['rows'])} × {example.name}** ({example.category}, {example.where or 'before the first cell'}): {message} (first: `{group['rows'][0]}`)"
         )
     return "\n".join(lines).rstrip() + "\n"
 
@@ -93,7 +92,7 @@ def _case(suite: ElementTree.Element, batch: Batch, view: View) -> None:
         found = ElementTree.SubElement(
             case, tag, message=_printable(record.error.message), type=record.error.name or view.state
         )
-        found.text = _printable(f"cell {record.error.cell}\n{record.error.cell_excerpt}\n{record.error.traceback_tail}")
+        found.text = _printable(f"{record.error.where}\n{record.error.cell_excerpt}\n{record.error.traceback_tail}")
     elif view.state != "passed":
         ElementTree.SubElement(case, "skipped", message=_printable(view.why or view.state))
 

@@ -57,6 +57,7 @@ def problem(
     name: str = "",
     cell: int = 0,
     excerpt: str = "",
+    notebook: str = "",
     traceback: Sequence[str] = (),
 ) -> Problem:
     """Describe what ended a row; `kind` is a category, or empty to find it by the name and the message."""
@@ -66,6 +67,7 @@ def problem(
         name=name,
         signature=signature(name or kind, message),
         cell=cell,
+        notebook=notebook,
         cell_excerpt=excerpt,
         message=ANSI.sub("", message),
         traceback_tail="\n".join(told[-TAIL_LINES:]),

@@ -6,10 +6,8 @@ Limits, kernel and clean-up are those of this machine (`_running`): the runner h
 from __future__ import annotations
 
 import functools
-import socket
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from workbench import machine
@@ -17,6 +15,7 @@ from workbench.batch import _members, _row, _running
 from workbench.batch._identity import Row
 from workbench.batch._options import Options
 from workbench.batch._record import Status
+from workbench.launch._ray_cluster import hear_cancel, unseen
 
 SECONDS_BETWEEN_LOOKS = 0.05
 SECONDS_BETWEEN_MEMORY = 0.5
@@ -35,23 +34,33 @@ class Ended:
     environment: dict[str, Any]
 
 
-def unseen(draft: str, notebook: str) -> list[str]:
-    """Return what of a row can't be seen from this machine."""
-    here = socket.gethostname()
-    return [f"{path} isn't there on {here}" for path in (draft, notebook) if not Path(path).exists()]
-
-
 def execute_row(order: _row.Order, row: Row, options: Options, attempt: int) -> Ended | list[str]:
     """Execute a row to its end and return it; the paths that this machine doesn't see, where nothing could be executed.
 
-    `ray.cancel` arrives here as KeyboardInterrupt: the row is then stopped as its runner would stop it.
+    `ray.cancel` arrives here as KeyboardInterrupt, whenever: the row is then stopped as its runner would stop it.
     """
-    if missing := unseen(order.draft, order.notebook):
+    hear_cancel()
+    if missing := unseen(order.draft, *(notebook for notebook, _ in order.stages)):
         return missing
     running = _running.start(row, order, replace(options, cold=True), attempt)
+    try:
+        _watch(running)
+        return Ended(
+            running.finish(), running.breach, running.seconds, running.peak_bytes, "Ray: new interpreter", running.host,
+            _environment(),
+        )  # fmt: skip
+    except BaseException:
+        running.kill()
+        raise
+
+
+def _watch(running: _running.Running) -> None:
+    """Return when the row's process has ended."""
     looked_at_memory = 0.0
-    while running.poll() is None:
+    while True:
         try:
+            if running.poll() is not None:
+                return
             running.look()
             if time.monotonic() - looked_at_memory > SECONDS_BETWEEN_MEMORY:
                 looked_at_memory = time.monotonic()
@@ -59,10 +68,6 @@ def execute_row(order: _row.Order, row: Row, options: Options, attempt: int) -> 
             time.sleep(SECONDS_BETWEEN_LOOKS)
         except KeyboardInterrupt:
             running.stop("cancelled")
-    return Ended(
-        running.finish(), running.breach, running.seconds, running.peak_bytes, "Ray: new interpreter", running.host,
-        _environment(),
-    )  # fmt: skip
 
 
 @functools.cache

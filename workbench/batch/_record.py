@@ -43,9 +43,15 @@ class Problem(_Strict):
     name: str = ""  # class of the exception
     signature: str  # the same for errors that differ in digits and paths only
     cell: int = 0  # in the source, counted from 1; 0 = none
+    notebook: str = ""  # which of several that a row executes; empty where there is one
     cell_excerpt: str = ""
     message: str
     traceback_tail: str = ""
+
+    @property
+    def where(self) -> str:
+        """The cell, as in `cell 4` or `cell 4 of train.ipynb`; empty before the first."""
+        return f"cell {self.cell}{f' of {self.notebook}' if self.notebook else ''}" if self.cell else ""
 
 
 class Attempt(_Strict):
@@ -77,6 +83,7 @@ class Record(_Strict):
     metrics: dict[str, Metric] = {}
     runs: list[dict[str, str]] = []  # run_id and store of the runs that the notebook asked for
     artifacts: list[dict[str, Any]] = []  # path in the row's folder, sha256, bytes
+    tables: list[dict[str, Any]] = []  # name, path in the row's folder, rows, columns
     error: Problem | None = None
     env_id: str
     host: str
@@ -84,6 +91,7 @@ class Record(_Strict):
     start: str = ""  # `forked`, or why it was a new interpreter
     seed: int | None = None
     measured_alone: bool | None = None  # None = nothing was timed through `exclusive`
+    exclusive: list[dict[str, Any]] = []  # of each such time: measured_alone, load1, other_cpu (cores), governor
     fingerprint: dict[str, Any]
 
     @property

@@ -21,6 +21,7 @@ import orjson
 
 from workbench import _made
 from workbench.batch import _members
+from workbench.batch._thumbnail import write_thumbnail
 from workbench.batch.inside import CACHE
 from workbench.errors import InvalidInput
 from workbench.launch._order import BATCH_MARK, THREAD_VARIABLES
@@ -47,6 +48,11 @@ class Order:
     cache: str
     warm: bool = False  # the kernel is forked from this process
     pages: str = "none"  # which executed notebooks also become a page: all, failed or none
+    then: tuple[tuple[str, dict[str, Any]], ...] = ()  # notebooks that follow, each with what it is given
+
+    @property
+    def stages(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(self.notebook, self.given), *self.then]
 
 
 def begin(order: Order, runner: int, private: Sequence[IO[bytes]] = ()) -> None:
@@ -63,7 +69,7 @@ def begin(order: Order, runner: int, private: Sequence[IO[bytes]] = ()) -> None:
             os.dup2(log.fileno(), stream.fileno())
     kernel: type = RowKernel
     if order.warm:
-        WarmKernel.waiting, kernel = Waiting(), WarmKernel
+        WarmKernel.waiting, kernel = Waiting.several(len(order.stages)), WarmKernel
     _carry_out(order, kernel)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -88,47 +94,78 @@ def _carry_out(order: Order, kernel: type) -> None:
     outcome["cpu_s"] = round(sum(each.ru_utime + each.ru_stime for each in used), 3)
     write_json(Path(order.draft, OUTCOME), outcome)
     if order.pages == "all" or (order.pages == "failed" and outcome["ended"] != "passed"):
-        _write_page(Path(order.draft))
+        for copy in Path(order.draft).glob("out*.ipynb"):
+            _write_page(copy)
 
 
-def _write_page(draft: Path) -> None:
+def _write_page(copy: Path) -> None:
     from workbench.batch.page import write_page
 
     with contextlib.suppress(InvalidInput):  # nothing was executed, so there is nothing to show
-        write_page(draft / OUT, draft / PAGE)
+        write_page(copy, copy.with_suffix(".html"))
+
+
+def copy_name(number: int, notebook: str) -> str:
+    """Return what the executed copy of a row's notebook is called; `number` counts from 1."""
+    return OUT if number == 1 else f"out-{number}-{Path(notebook).name}"
 
 
 def _executed(order: Order, kernel: type) -> dict[str, Any]:
+    """Execute the notebooks of a row until one doesn't pass; what each tells is put together."""
+    together: dict[str, Any] = {"note": "", "sections": {}}
+    count = len(order.stages)
+    for number, (notebook, given) in enumerate(order.stages, 1):
+        name = Path(notebook).name if count > 1 else ""
+        stage = f"{number}/{count} {name}" if count > 1 else ""
+        outcome = _stage(Path(notebook), given, Path(order.draft, copy_name(number, notebook)), kernel, stage)
+        notes = [
+            note
+            for note in (
+                together["note"],
+                f"{name}: {outcome['note']}" if name and outcome["note"] else outcome["note"],
+            )
+            if note
+        ]
+        sections = {f"{name}: {title}" if name else title: took for title, took in outcome["sections"].items()}
+        together |= outcome | {"note": "; ".join(notes), "sections": together["sections"] | sections, "notebook": name}
+        if outcome["ended"] != "passed":
+            break
+    return together
+
+
+def _stage(notebook: Path, given: dict[str, Any], output: Path, kernel: type, stage: str) -> dict[str, Any]:
     from workbench.batch.execute import NotebookFailed, execute, read
 
-    draft, notebook = Path(order.draft), Path(order.notebook)
     source = read(notebook)
-    told = _Told(draft / PROGRESS, source)
+    told = _Told(output.parent / PROGRESS, source, stage)
     outcome: dict[str, Any] = {"ended": "passed", "note": ""}
     try:
-        executed = execute(notebook, draft / OUT, parameters=order.given, on_cell=told.cell, kernel=kernel).notebook
+        executed = execute(notebook, output, parameters=given, on_cell=told.cell, kernel=kernel).notebook
         outcome["note"] = _left_early(executed, source)
     except NotebookFailed as error:
         outcome = {
             "ended": error.kind, "cell": error.cell, "excerpt": _first_lines(error.excerpt), "name": error.name, "value": error.value,
             "traceback": error.traceback, "message": error.message, "note": "",
         }  # fmt: skip
-        kept = draft / "out.failed.ipynb"
+        kept = output.with_suffix(".failed.ipynb")
         executed = read(kept) if kept.exists() else source
         if kept.exists():
-            kept.rename(draft / OUT)
+            kept.rename(output)
+    write_thumbnail(executed, output.parent)
     return outcome | {"sections": _sections(executed)}
 
 
 class _Told:
     """Writes down which cell begins when, for the runner."""
 
-    def __init__(self, path: Path, source: NotebookNode) -> None:
+    def __init__(self, path: Path, source: NotebookNode, stage: str) -> None:
         self.file = path.open("ab", buffering=0)
-        self.titles = _titles(source)
+        self.titles, self.stage = _titles(source), stage
 
     def cell(self, done: int, total: int, first_line: str) -> None:
-        where = {"t": time.time(), "cell": done + 1, "total": total, "title": self.titles[done], "line": first_line}
+        where = {
+            "t": time.time(), "cell": done + 1, "total": total, "title": self.titles[done], "line": first_line, "stage": self.stage,
+        }  # fmt: skip
         self.file.write(orjson.dumps(where) + b"\n")
 
 

@@ -18,10 +18,11 @@ from workbench.batch._compose import compose, is_retryable
 from workbench.batch._execution import Execution
 from workbench.batch._folder import SECONDS_BETWEEN_SIGNS, Folder
 from workbench.batch._identity import Row
-from workbench.batch._on_ray import MOST_LOSSES, Cluster
+from workbench.batch._on_ray import Cluster
 from workbench.batch._options import Options
 from workbench.batch._quiet import Quiet
 from workbench.batch._record import Attempt, Record, write_record
+from workbench.launch._ray_cluster import MOST_LOSSES
 
 SECONDS_BETWEEN_LOOKS = 0.02
 SECONDS_BETWEEN_MEMORY = 0.5
@@ -36,6 +37,7 @@ class Wanted:
 
     row: Row
     fingerprint: Mapping[str, Any]
+    parts: tuple[tuple[str, dict[str, Any]], ...]  # its notebooks in order, and what each is given
     why: str = ""  # why again; empty when it never was
     earlier: tuple[Attempt, ...] = ()
     losses: int = 0  # so many of the earlier attempts lost their machine
@@ -138,8 +140,9 @@ class Runner:
         (draft / "in_params.yaml").write_text(yaml.safe_dump(row.given, sort_keys=False, allow_unicode=True))
         kept = hashlib.sha256(orjson.dumps(wanted.fingerprint, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
         cache = self.folder.path / "cache" / kept
+        (notebook, given), *then = wanted.parts
         order = _row.Order(
-            str(self.notebook), str(draft), row.given, self.options.threads, str(cache), self._warm, self.options.pages
+            notebook, str(draft), given, self.options.threads, str(cache), self._warm, self.options.pages, tuple(then)
         )
         self.folder.note(row.row_id, "running", attempt=attempt)
         if self.cluster:

@@ -100,8 +100,8 @@ class Running(Execution):
     def finish(self) -> dict[str, Any]:
         self._read_progress()
         _members.sweep(str(self.draft))
-        for unfinished in self.draft.glob(f".draft-*-{_row.OUT}"):  # of a process that was killed
-            unfinished.rename(self.draft / _row.OUT)
+        for unfinished in self.draft.glob(".draft-*-out*.ipynb"):  # of a process that was killed
+            unfinished.rename(self.draft / unfinished.name.split("-", 2)[2])
         try:
             return orjson.loads((self.draft / _row.OUTCOME).read_bytes())
         except (FileNotFoundError, orjson.JSONDecodeError):

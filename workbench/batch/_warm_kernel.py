@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -56,14 +57,23 @@ class Waiting:
 
     stdin = stdout = stderr = None
 
-    def __init__(self) -> None:
+    def __init__(self, others: Sequence[Waiting] = ()) -> None:
         self._link, theirs = socket.socketpair()
         self.returncode: int | None = None
         self.pid = os.fork()
         if not self.pid:
-            self._link.close()
+            for each in (self, *others):  # the end of a connection is seen when nobody holds it any more
+                each._link.close()
             _be_kernel(theirs)
         theirs.close()
+
+    @classmethod
+    def several(cls, count: int) -> list[Waiting]:
+        """Fork so many, each of which becomes a kernel of its own."""
+        made: list[Waiting] = []
+        for _ in range(count):
+            made.append(cls(made))
+        return made
 
     def tell(self, arguments: list[str], *, environment: dict[str, str], folder: str) -> None:
         """Let it begin."""
@@ -98,13 +108,13 @@ class Waiting:
 class WarmKernel(RowKernel):
     """Gives the connection to a process that was forked before this one had any socket."""
 
-    waiting: ClassVar[Waiting | None] = None  # None = used up: a second start is a new interpreter
+    waiting: ClassVar[list[Waiting]] = []  # one for each notebook; without one a start is a new interpreter
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
-        kernel, type(self).waiting = type(self).waiting, None
-        if kernel is None:
+        if not self.waiting:
             await super()._async_launch_kernel(kernel_cmd, **options)
             return
+        kernel = self.waiting.pop(0)
         provisioner: Any = self.provisioner
         kernel.tell(
             ["-f", self.connection_file, f"--log-level={CRITICAL}", f"--IPKernelApp.parent_handle={os.getpid()}", *self.extra_arguments],

@@ -38,6 +38,7 @@ class Request:
     require: tuple[str, ...] = ()
     allow_failures: int = 0
     junit: Path | None = None  # None = no such file
+    then: tuple[Path, ...] = ()  # notebooks that follow in each row, after those that the grid names
 
 
 @dataclass(frozen=True)
@@ -115,10 +116,11 @@ def resume_command(folder: Folder) -> str:
 
 def _plan(request: Request, folder: Folder) -> Plan:
     if request.notebook is not None:
-        return make_plan(request.notebook, request.grid, request.pairs)
-    if request.grid is not None or request.pairs:
+        return make_plan(request.notebook, request.grid, request.pairs, request.then)
+    if request.grid is not None or request.pairs or request.then:
         raise InvalidInput(
-            ["a grid or -p needs the notebook too"], next_move="leave them out to go on with what the folder holds"
+            ["a grid, -p or --then needs the notebook too"],
+            next_move="leave them out to go on with what the folder holds",
         )
     return stored_plan(folder)
 

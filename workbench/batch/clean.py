@@ -8,12 +8,12 @@ from pathlib import Path
 
 from workbench.batch._folder import Folder, num_bytes
 from workbench.batch._front import front
-from workbench.batch._row import LOG, OUT, PAGE
+from workbench.batch._row import LOG
 from workbench.batch.inside import ARTIFACTS
 from workbench.batch.views import look
 from workbench.errors import InvalidInput
 
-GOES = (OUT, PAGE, LOG, ARTIFACTS, "attempts")
+GOES = ("out*.ipynb", "out*.html", LOG, ARTIFACTS, "attempts")
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,10 @@ def plan(folder: Folder, *, keep_last: int, keep_front: bool) -> Cleaning:
     kept = {record.row_id for record in newest}
     if keep_front and (found := front(batch.lines)):
         kept |= {line.view.row_id for line, _, _ in found.points if line.label in found.members}
-    going = [folder.row(record.row_id) / name for record in batch.records if record.row_id not in kept for name in GOES]
-    there = [path for path in going if path.exists()] + [path for path in (folder.path / "cache",) if path.exists()]
+    rows = [folder.row(record.row_id) for record in batch.records if record.row_id not in kept]
+    there = [path for row in rows for name in GOES for path in sorted(row.glob(name))] + [
+        path for path in (folder.path / "cache",) if path.exists()
+    ]
     return Cleaning(tuple((path, num_bytes(path)) for path in there), tuple(sorted(kept)))
 
 

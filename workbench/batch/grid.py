@@ -9,6 +9,7 @@ include: [{bits: 32}]         # further points
 sample: {n: 10, seed: 0}      # so many of them, drawn without replacement
 base_seed: 7                  # a `seed` for each point, derived from this number and the point
 inputs: [data_file]           # parameters or paths whose files count by content: changed means done again
+stages: [train.ipynb, report.ipynb]     # notebooks that follow in each row, in its folder; a parameter goes to all that declare it
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from workbench.batch._declared import NUMBER, problems
 from workbench.errors import InvalidInput
 from workbench.params import ParamSpec, did_you_mean, parse_value
 
-KEYS = ("base", "axes", "zip", "seeds", "exclude", "include", "sample", "base_seed", "inputs")
+KEYS = ("base", "axes", "zip", "seeds", "exclude", "include", "sample", "base_seed", "inputs", "stages")
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 MOST_POINTS = 100_000
 PYTHON_KINDS: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
@@ -68,6 +69,16 @@ def read_grid(specs: tuple[ParamSpec, ...], source: Source | None = None, pairs:
     defaults = {spec.name: spec.default for spec in specs}
     once = {json.dumps(defaults | point, sort_keys=True, default=str): point for point in points}
     return Grid(tuple(once.values()), tuple(map(str, record.get("inputs") or ())), record.get("base_seed"))
+
+
+def stages(source: Source | None) -> tuple[list[str], Source | None]:
+    """Return the notebooks that a grid lets follow, and the grid as far as it was read for that."""
+    if isinstance(source, str | Path) and Path(source).suffix != ".csv" and Path(source).is_file():
+        reading = _Reading({})
+        record = _yaml(Path(source), reading)
+        source = source if reading.found else record
+    named = source.get("stages") if isinstance(source, Mapping) else None
+    return [str(each) for each in named] if isinstance(named, list) else [], source
 
 
 @dataclass
@@ -115,7 +126,11 @@ def _record(source: Source | None, reading: _Reading) -> Mapping[str, Any]:
     record = record if isinstance(record, Mapping) else {"include": record}
     unknown = [str(key) for key in record if key not in KEYS]
     reading.found += [f"unknown key {key!r} of a grid{did_you_mean(key, KEYS)}" for key in unknown]
-    for key, kind, words in (("inputs", list, "a list of names"), ("base_seed", int, "a whole number")):
+    for key, kind, words in (
+        ("inputs", list, "a list of names"),
+        ("stages", list, "a list of notebooks"),
+        ("base_seed", int, "a whole number"),
+    ):
         if not isinstance(record.get(key) or kind(), kind):
             reading.found.append(f"{key}: must be {words}, is {record[key]!r}")
     return record

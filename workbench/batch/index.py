@@ -48,6 +48,7 @@ STYLE = """
 .error { margin: 0 0 18px; }
 .pick label { display: inline-block; margin-right: 14px; font-size: 13px; }
 td .bar { width: 90px; }
+#runs-table td img { display: block; max-width: 120px; max-height: 80px; border: 1px solid var(--line); background: white; }
 """
 
 
@@ -128,7 +129,7 @@ def _group(group: dict[str, Any]) -> str:
     links = ", ".join(f'<a href="#row-{escape(row)}">{escape(row)}</a>' for row in rows[:10])
     more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
     shared = f"{len(rows)} rows share this error" if len(rows) > 1 else "1 row"
-    where = f"in cell {example.cell}" if example.cell else "before the first cell"
+    where = f"in {example.where}" if example.cell else "before the first cell"
     cell = f"<pre>{escape(example.cell_excerpt)}</pre>" if example.cell_excerpt else ""
     tail = (
         f"<details><summary>Traceback</summary><pre>{escape(example.traceback_tail)}</pre></details>"

@@ -1,8 +1,9 @@
 """What a notebook may say to the batch that executes it; outside of one, everything works and only the notebook sees it.
 
-from workbench.batch import artifacts, cached, exclusive, record
+from workbench.batch import artifacts, cached, exclusive, record, table
 
 record("accuracy", 0.953, unit="share", n=1500, better="higher")   # a metric of this row, kept even when a later cell fails
+table("per_class", frame)                                          # a data frame, kept as a file of this row
 model = cached("trained", train)                                   # made once, also over attempts and resumed batches
 plot.savefig(artifacts() / "loss.png")                             # kept in the row's folder
 with exclusive() as conditions: ...                                # alone on this machine, as far as that can be had
@@ -14,12 +15,13 @@ import builtins
 import contextlib
 import hashlib
 import html
+import importlib.util
 import os
 import pickle
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import orjson
 
@@ -27,11 +29,15 @@ from workbench import machine
 from workbench.errors import InvalidInput
 from workbench.launch._order import BATCH_MARK
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 RECORDED, ARTIFACTS = "recorded.jsonl", "artifacts"
 QUIET_ASKED, QUIET_GRANTED = "quiet.asked", "quiet.granted"  # files in the draft of a row that measures
 SECONDS_BETWEEN_LOOKS = 0.01
 CACHE = "WORKBENCH_BATCH_CACHE"  # folder of what `cached` keeps for the fingerprint of this row
 MIME = "application/vnd.workbench.recorded+json"
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 CORES_OF_OTHERS = 0.2  # more than this, used by other processes meanwhile, is not alone
 Result = TypeVar("Result")
 
@@ -57,11 +63,32 @@ def record(
         "measured_alone": measured_alone,
     }  # fmt: skip
     if row := _row():
-        with (row / RECORDED).open("ab") as file:
-            file.write(orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+        _tell(row, told)
     show = getattr(builtins, "display", None)  # IPython puts it there
     if show:
         show({MIME: told, "text/html": _table(told), "text/plain": _words(told)}, raw=True)
+
+
+def table(name: str, frame: pd.DataFrame) -> None:
+    """Keep a data frame as a file of this row (.parquet where pyarrow is installed, else .csv), and show it under the cell."""
+    if not name.isidentifier():
+        raise InvalidInput([f"table {name!r}: a name is letters, digits and _"])
+    if row := _row():
+        kept = artifacts() / name
+        if importlib.util.find_spec("pyarrow"):
+            frame.to_parquet(path := kept.with_suffix(".parquet"), index=False)
+        else:
+            frame.to_csv(path := kept.with_suffix(".csv"), index=False)
+        told = {
+            "name": name,
+            "path": str(path.relative_to(row)),
+            "rows": len(frame),
+            "columns": list(map(str, frame.columns)),
+        }
+        _tell(row, {"table": told})
+    show = getattr(builtins, "display", None)
+    if show:
+        show(frame)
 
 
 def cached(key: str, make: Callable[[], Result]) -> Result:
@@ -102,8 +129,7 @@ def exclusive() -> Iterator[dict[str, Any]]:
         yield told
     told["measured_alone"] = bool(told["measured_alone"]) and told.get("other_cpu", 0.0) < CORES_OF_OTHERS
     if row := _row():
-        with (row / RECORDED).open("ab") as file:
-            file.write(orjson.dumps({"exclusive": told}) + b"\n")
+        _tell(row, {"exclusive": {**told, "governor": _governor()}})
 
 
 @contextlib.contextmanager
@@ -121,6 +147,19 @@ def _others_paused() -> Iterator[None]:
         yield
     finally:
         asked.unlink(missing_ok=True)
+
+
+def _tell(row: Path, told: dict[str, Any]) -> None:
+    with (row / RECORDED).open("ab") as file:
+        file.write(orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+
+
+def _governor() -> str | None:
+    """Return how the processor chooses its frequency; None where the system doesn't say."""
+    try:
+        return GOVERNOR.read_text().strip()
+    except OSError:
+        return None
 
 
 def _row() -> Path | None:

@@ -64,7 +64,11 @@ def _line(plan: Plan, out: Path, number: int, parts: int, options: Options, jobs
 
     name = f"part-{number:0{len(str(parts))}d}"
     grid = out / GRIDS / f"{name}.yaml"
-    record = {"include": [dict(row.given) for row in plan.rows[number - 1 :: parts]], "inputs": list(plan.inputs)}
+    record = {
+        "include": [dict(row.given) for row in plan.rows[number - 1 :: parts]],
+        "inputs": list(plan.inputs),
+        "stages": plan.then,
+    }
     grid.write_text(yaml.safe_dump(record, sort_keys=False, allow_unicode=True), encoding="utf-8")
     words = ["workbench", "batch", "run", str(plan.notebook.absolute()), "--grid", str(grid), "--out", str(out / name)]
     words += ["-j", str(jobs), "--threads-per-job", str(max(1, options.threads))]

@@ -52,10 +52,12 @@ class Batch:
     folder: Folder
     path_of_notebook: str
     rows: tuple[View, ...]
+    then: tuple[str, ...] = ()  # paths of the notebooks that follow in each row
 
     @property
     def notebook(self) -> str:
-        return Path(self.path_of_notebook).name
+        """The names of the notebooks of a row."""
+        return " → ".join(Path(each).name for each in (self.path_of_notebook, *self.then))
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
@@ -91,7 +93,7 @@ def look(folder: Folder) -> Batch:
         values = known[row_id].values if row_id in known else each["given"]
         fresh = plan.fingerprint(known[row_id]) if plan and row_id in known else None
         views.append(_view(folder, row_id, values, records.get(row_id), told.get(row_id, {}), fresh, is_run))
-    return Batch(folder, record["notebook"], tuple(views))
+    return Batch(folder, record["notebook"], tuple(views), tuple(record.get("stages", ())))
 
 
 def batch_in(folder: str | Path) -> Batch:
@@ -107,7 +109,8 @@ def counted(batch: Batch) -> str:
 def said(view: View) -> str:
     """Return where a running row is, or why a row is in its state, in a line."""
     if view.state == "running" and view.cell:
-        return f"cell {view.cell['cell']} of {view.cell['total']}: {view.cell['title'] or view.cell['line']}"
+        stage = f"{view.cell['stage']}, " if view.cell.get("stage") else ""
+        return f"{stage}cell {view.cell['cell']} of {view.cell['total']}: {view.cell['title'] or view.cell['line']}"
     if view.record and view.record.error and view.state == view.record.status:
         return (view.record.error.message.splitlines() or [""])[0][:MOST_CHARACTERS]
     return view.why

@@ -108,6 +108,16 @@ def finish(figure: go.Figure, *, alt: str, height: int = 420, **layout: Any) -> 
     return figure
 
 
+def finish_stacks(figure: go.Figure, rows: int, *, alt: str, top: int) -> go.Figure:
+    """Finish horizontal bars, one of stacked parts per row: the first row on top, `top` pixels for words above it."""
+    figure.update_xaxes(rangemode="tozero")
+    figure.update_yaxes(autorange="reversed", type="category")
+    return finish(
+        figure, alt=alt, height=120 + top + 26 * rows, barmode="stack",
+        legend={"traceorder": "normal"}, margin={"b": 90, "t": top},
+    )  # fmt: skip
+
+
 def nothing(reason: str) -> go.Figure:
     """Return an empty figure that says why it is empty."""
     import plotly.graph_objects as go

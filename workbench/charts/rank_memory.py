@@ -58,17 +58,8 @@ def rank_memory_figure(data: RankMemoryData) -> go.Figure:
         figure.add_vline(
             x=data.one, line={"color": _style.INK, "dash": "dot"}, annotation_text="one process", annotation_position="top left"
         )  # fmt: skip
-    figure.update_xaxes(title_text="memory of a process (bytes)", tickformat="~s", rangemode="tozero")
-    figure.update_yaxes(autorange="reversed", type="category")
-    height = 150 + 26 * len(labels)
-    return _style.finish(
-        figure,
-        alt=in_words(data),
-        height=height,
-        barmode="stack",
-        legend={"traceorder": "normal"},
-        margin={"b": 90, "t": 26},
-    )
+    figure.update_xaxes(title_text="memory of a process (bytes)", tickformat="~s")
+    return _style.finish_stacks(figure, len(labels), alt=in_words(data), top=30)
 
 
 def in_words(data: RankMemoryData) -> str:

@@ -50,17 +50,8 @@ def step_time_figure(data: StepTimeData) -> go.Figure:
                     hovertemplate=f"%{{y}}: {words} %{{x:,.3~g}} ms<extra></extra>",
                 )
             )  # fmt: skip
-    figure.update_xaxes(title_text="one update (ms, mean)", rangemode="tozero")
-    figure.update_yaxes(autorange="reversed", type="category")
-    height = 130 + 26 * len(data.labels)
-    return _style.finish(
-        figure,
-        alt=in_words(data),
-        height=height,
-        barmode="stack",
-        legend={"traceorder": "normal"},
-        margin={"b": 90, "t": 10},
-    )
+    figure.update_xaxes(title_text="one update (ms, mean)")
+    return _style.finish_stacks(figure, len(data.labels), alt=in_words(data), top=10)
 
 
 def in_words(data: StepTimeData) -> str:

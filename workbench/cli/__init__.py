@@ -48,6 +48,7 @@ from workbench.cli._options import (
     Store,
     exit_unless,
 )
+from workbench.cli._signals import ending_like_ctrl_c
 from workbench.errors import Cancelled, WorkbenchError
 
 
@@ -56,7 +57,8 @@ class _Commands(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with ending_like_ctrl_c():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             error: WorkbenchError = Cancelled("stopped", next_move="run the same again: finished steps are kept")
         except WorkbenchError as caught:

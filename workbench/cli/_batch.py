@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from workbench.cli._executor import Address, Executor, Resources
 from workbench.cli._options import Json
 from workbench.cli._track import Track, check, say_mirrored
 
@@ -16,6 +17,12 @@ Notebook = Annotated[
 Grid = Annotated[Path | None, typer.Option("--grid", "--params", metavar="FILE", help="Grid (.yaml) or rows (.csv)")]
 Pairs = Annotated[
     list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="As in bits=4,8 or seed=0..4: wins over the file")
+]
+Then = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--then", metavar="NOTEBOOK", help="Follows in each row, in the same folder of results; repeat in order"
+    ),
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a batch")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the batch")]
@@ -50,7 +57,7 @@ def describe(notebook: Notebook, json: Json = False) -> None:
 
 @batch.command()
 def plan(
-    notebook: Notebook, grid: Grid = None, pairs: Pairs = None,
+    notebook: Notebook, then: Then = None, grid: Grid = None, pairs: Pairs = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="See what of it is done there already")] = None,
     jobs: Annotated[int, typer.Option("-j", "--jobs", help="Rows side by side, for the estimate")] = 0,
     json: Json = False,
@@ -67,7 +74,7 @@ def plan(
     from workbench.cli import _batch_pages as pages
     from workbench.cli._text import say_json
 
-    made = make_plan(notebook, grid, pairs or ())
+    made = make_plan(notebook, grid, pairs or (), then or ())
     found = estimate.estimate(made, out, jobs=Options(jobs=jobs).settled().jobs)
     if json:
         say_json(found.to_json())
@@ -79,7 +86,7 @@ def plan(
 def run(
     out: Out,
     notebook: Annotated[Path | None, typer.Argument(metavar="[NOTEBOOK]", help="Default: what DIR was made for")] = None,
-    grid: Grid = None, pairs: Pairs = None,
+    then: Then = None, grid: Grid = None, pairs: Pairs = None,
     jobs: Annotated[int, typer.Option("-j", "--jobs", help="Rows side by side; 0 = half of the cores, as memory allows")] = 0,
     timeout: Annotated[str | None, typer.Option(help="For a whole notebook, as in 15m")] = None,
     cell_timeout: Annotated[str | None, typer.Option(help="For one cell, as in 5m")] = None,
@@ -100,9 +107,7 @@ def run(
     pages_of: Annotated[str, typer.Option("--pages", help="Which rows also get a page: all, failed or none")] = "failed",
     exclusive: Annotated[bool, typer.Option("--exclusive-latency/--no-exclusive-latency", help="Pause other rows while one measures")] = True,
     cold: Annotated[bool, typer.Option("--cold", help="A new interpreter for everything, nothing warmed up before")] = False,
-    executor: Annotated[str, typer.Option(help="local, or ray: on a Ray cluster that sees NOTEBOOK and DIR under these paths")] = "local",
-    address: Annotated[str, typer.Option(metavar="HOST:PORT", help="Of the cluster; default RAY_ADDRESS, or the one on this machine")] = "",
-    resources: Annotated[list[str] | None, typer.Option(metavar="NAME=AMOUNT", help="What a row asks the cluster for, as in gpu=1; repeatable")] = None,
+    executor: Executor = "local", address: Address = "", resources: Resources = None,
     track: Track = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say the result only")] = False,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object per event, on stdout")] = False,
@@ -135,7 +140,7 @@ def run(
         executor=executor, address=address, resources=amounts(resources or (), "--resources"),
     )  # fmt: skip
     request = Request(
-        out, notebook, grid, tuple(pairs or ()), options, force, only, where, tuple(require or ()), allow_failures, junit,  # type: ignore[arg-type]
+        out, notebook, grid, tuple(pairs or ()), options, force, only, where, tuple(require or ()), allow_failures, junit, tuple(then or ()),  # type: ignore[arg-type]
     )  # fmt: skip
     with progress(quiet=quiet, json_events=json_events) as shown:
         done = carry_out(request, tell=shown.look, on_plan=shown.begin)
@@ -154,7 +159,7 @@ def run(
 
 @batch.command()
 def script(
-    notebook: Notebook, out: Out, grid: Grid = None, pairs: Pairs = None,
+    notebook: Notebook, out: Out, then: Then = None, grid: Grid = None, pairs: Pairs = None,
     parts: Annotated[int, typer.Option(help="How many parts, each with a folder of its own")] = 1,
     jobs: Annotated[int, typer.Option("-j", "--jobs", help="Rows side by side in a part")] = 1,
     threads_per_job: Annotated[int, typer.Option(min=1, help="For each row")] = 1,
@@ -170,7 +175,7 @@ def script(
         jobs=jobs, threads=threads_per_job, timeout_s=seconds(timeout, "--timeout") if timeout else None,
         memory_bytes=memory(mem, "--mem") if mem else None,
     )  # fmt: skip
-    written = scripts.write_script(make_plan(notebook, grid, pairs or ()), out, options, parts=parts)
+    written = scripts.write_script(make_plan(notebook, grid, pairs or (), then or ()), out, options, parts=parts)
     typer.echo(f"{written.lines}\nsbatch {written.array}\n→ afterwards: {written.collect}")
 
 

@@ -63,7 +63,7 @@ def say_done(done: Done) -> None:
     failed = [view for view in batch.rows if view.record and view.record.error and view.state == view.record.status]
     for view in failed[:MOST_FAILURES]:
         assert view.record and view.record.error
-        where = f"cell {view.record.error.cell}: " if view.record.error.cell else ""
+        where = f"{view.record.error.where}: " if view.record.error.cell else ""
         first = (view.record.error.message.splitlines() or [""])[0]
         typer.echo(f"✗ {view.row_id} {view.state}: {where}{view.record.error.name} {first}".rstrip(), err=True)
     if len(failed) > MOST_FAILURES:
@@ -124,6 +124,8 @@ def say_record(record: Record, folder: Path) -> None:
             for name, each in record.metrics.items()
         ]
         say_rows(("metric", "value", "unit", "interval", "n"), rows, numbers=("value", "n"))
+    if record.tables:
+        say_rows(("table", "rows", "file"), [(each["name"], str(each["rows"]), each["path"]) for each in record.tables])
     if record.sections:
         say_rows(
             ("section", "seconds"),
@@ -133,7 +135,7 @@ def say_record(record: Record, folder: Path) -> None:
     if record.error:
         error = record.error
         typer.echo(
-            f"✗ {error.name} ({error.category}) in cell {error.cell}: {error.message}\n{error.cell_excerpt}\n{error.traceback_tail}"
+            f"✗ {error.name} ({error.category}) in {error.where}: {error.message}\n{error.cell_excerpt}\n{error.traceback_tail}"
         )
 
 

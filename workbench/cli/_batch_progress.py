@@ -141,7 +141,8 @@ def _drawing(runner: Runner) -> RenderableType:
     grid = Table.grid(padding=(0, 1))
     for row_id, (_, running) in runner.running.items():
         cell = running.cell
-        where = f"cell {cell['cell']}/{cell['total']} {cell['title'] or cell['line']}" if cell else "starting"
+        stage = f"{cell['stage']} " if cell and cell.get("stage") else ""
+        where = f"{stage}cell {cell['cell']}/{cell['total']} {cell['title'] or cell['line']}" if cell else "starting"
         grid.add_row(row_id[:50], where[:60], f"{running.seconds:.0f} s")
     grid.add_row(f"{len(runner.ended)} of {runner.total}", _left(runner), f"{time.monotonic() - runner.began:.0f} s")
     return grid

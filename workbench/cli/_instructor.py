@@ -1,4 +1,4 @@
-"""The commands of somebody who teaches: workbench instructor plan, readiness, rehearse, collect."""
+"""The commands of somebody who teaches: workbench instructor plan, readiness, rehearse, collect, bundle, rebuild."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli._options import Json
+from workbench.cli._options import HERE, Json, Store
+from workbench.errors import InvalidInput
 
 if TYPE_CHECKING:
     from workbench.lessons.rehearsal import Rehearsed
@@ -93,7 +94,7 @@ def rehearse(
     """Run the lessons' solutions on this machine; the measured seconds replace the budgets that learners and plans see.
 
     \b
-    --json: {"schema", "lessons": [{"number", "seconds", "budget_seconds", "slow_cells": [[first line, seconds]]}]}
+    --json: {"schema", "lessons": [{"number", "seconds", "budget_seconds", "slow_cells": [[first line, seconds]], "memory_bytes": of its kernel}]}
     """
     import tempfile
     from dataclasses import asdict
@@ -111,7 +112,8 @@ def rehearse(
 def _say(each: Rehearsed) -> None:
     """Say one lesson's times as soon as they are known."""
     over = "" if each.is_within_budget else ": over budget"
-    typer.echo(f"{each.number}  {each.seconds:.0f} s of {each.budget_seconds:.0f} s{over}")
+    memory = f", {each.memory_bytes / 1e9:.2f} GB" if each.memory_bytes else ""
+    typer.echo(f"{each.number}  {each.seconds:.0f} s of {each.budget_seconds:.0f} s{memory}{over}")
     for line, seconds in each.slow_cells:
         typer.echo(f"    {seconds:.0f} s  {line[:90]}")
 
@@ -147,3 +149,66 @@ def collect(
     for name, why in found.refused:
         typer.echo(f"left out: {name}: {why}", err=True)
     typer.echo(page)
+
+
+@instructor.command()
+def bundle(
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The zip to hand out")],
+    json: Json = False,
+) -> None:
+    """Make one zip that installs the workshop without a network: wheels, notebooks, data, stored results, a script.
+
+    It holds the versions that are installed here, for machines of this kind (system, Python). pip takes the wheels from its
+    index and cache, so make it where there is a network.
+
+    \b
+    --json: {"schema", "file", "bytes", "installed_bytes", "packages": {NAME: {"version", "installed_bytes"}}}
+    """
+    from workbench.cli._text import say_json
+    from workbench.lessons import bundle as bundles
+    from workbench.wording import bytes_text
+
+    wanted = bundles.needed(bundles.checkout())
+    if not json:
+        largest = ", ".join(f"{name} {bytes_text(size)}" for name, size in wanted.largest(4))
+        typer.echo(
+            f"{len(wanted.packages)} packages take {bytes_text(wanted.num_bytes)} installed ({largest}); the zip takes about "
+            f"a third, {bytes_text(bundles.free_bytes(file))} are free"
+        )
+    made = bundles.make(file, say=(lambda text: None) if json else typer.echo)
+    if json:
+        packages = {
+            name: {"version": version, "installed_bytes": size} for name, (version, size) in wanted.packages.items()
+        }
+        say_json(
+            {"file": str(made), "bytes": made.stat().st_size, "installed_bytes": wanted.num_bytes, "packages": packages}
+        )
+        return
+    typer.echo(f"{made}: {bytes_text(made.stat().st_size)}. On the other machine: unpack it, python install.py")
+
+
+@instructor.command()
+def rebuild(
+    lesson: Annotated[str, typer.Argument(metavar="LESSON", help="One that reads stored runs, such as 05")],
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE.zip", help="Default: in the place of what is stored")
+    ] = None,
+    store: Store = HERE,
+    workers: Annotated[int, typer.Option(min=1, help="Jobs that run side by side")] = 2,
+) -> None:
+    """Carry out the study whose stored runs a lesson reads, and keep its records, answers and times, without weights."""
+    from workbench.cli._progress import StudyProgress
+    from workbench.lessons import catalog, stored
+    from workbench.store import Store as RunStore
+    from workbench.study import carry_out_study, labels
+    from workbench.wording import bytes_text
+
+    chosen = catalog.lesson(lesson)
+    if not chosen.stored:
+        reading = ", ".join(each.number for each in catalog.lessons() if each.stored)
+        raise InvalidInput([f"lesson {chosen.number} reads no stored runs"], next_move=f"those that do: {reading}")
+    study = stored.study_of(chosen.stored)
+    with StudyProgress(labels(study)) as progress:
+        runs = carry_out_study(study, RunStore(store), workers=workers, on_event=progress)
+    made = stored.pack(study, runs, to or stored.FOLDER / f"{chosen.stored}.zip")
+    typer.echo(f"{made}: {len(runs)} runs, {bytes_text(made.stat().st_size)}")

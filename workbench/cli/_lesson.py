@@ -1,4 +1,4 @@
-"""The commands of somebody who learns: workbench lesson doctor, start, status, reset, export."""
+"""The commands of somebody who learns: workbench lesson doctor, start, status, reset, export, challenge, certificate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli._options import HERE, Json, Store
+from workbench.cli._options import HERE, Json, Step, Store
 from workbench.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -174,4 +174,66 @@ def export(
     if not record["exercises"] and not record["questions"]:
         raise InvalidInput(["nothing is kept yet"], next_move="workbench lesson start 1")
     to.write_text(json.dumps(record | {"person": person}, indent=1) + "\n", encoding="utf-8")
+    typer.echo(to)
+
+
+@lesson.command()
+def challenge(
+    word: Annotated[str, typer.Option(metavar="WORD", help="It decides which digits train, validate and test")],
+    step: Step = None,
+    store: Store = HERE,
+    progress: File = None,
+    json: Json = False,
+) -> None:
+    """Score a recipe on small_cnn: how many times smaller its file is, if it loses at most 2 points of test accuracy.
+
+    The best score of each word is kept, and goes to the instructor with `workbench lesson export`.
+
+    \b
+    --json: {"schema", "word_sha256", "recipe", "num_bytes", "drop": points, "times_smaller": 0 when it lost more, "best"}
+    """
+    from workbench.cli._text import say_json
+    from workbench.lessons import challenge as challenges
+    from workbench.part_text import part_record
+    from workbench.store import Store as RunStore
+
+    if not step:
+        raise InvalidInput(
+            ["a recipe has at least one step"], next_move="--step 'channel_prune ratio=0.5' --step 'train epochs=10'"
+        )
+    steps = [part_record("compress", text, where=f"steps[{index}]") for index, text in enumerate(step)]
+    reached = challenges.score(steps, word, RunStore(store))
+    best = _progress(progress).scored(reached.to_json())
+    if json:
+        say_json({**reached.to_json(), "best": best["times_smaller"]})
+        return
+    told = (
+        f"{reached.times_smaller:g} × smaller"
+        if reached.times_smaller
+        else f"no score: more than {challenges.MAX_DROP:g} points lost"
+    )
+    typer.echo(
+        f"{told}: {reached.num_bytes:,} bytes, {reached.drop:+.2f} points lost; best of this word so far: {best['times_smaller']:g} ×"
+    )
+
+
+@lesson.command()
+def certificate(
+    to: Annotated[Path, typer.Argument(metavar="FILE.html|FILE.json", help="The ending decides")],
+    person: Annotated[str, typer.Option(help="Whose name stands on it")] = "",
+    language: Annotated[str, typer.Option(help="en or zh: of the lessons' titles")] = "en",
+    progress: File = None,
+) -> None:
+    """Write what you have solved on one page: lessons, quiz, challenge."""
+    import json
+
+    from workbench.lessons import certificate as certificates
+
+    if to.suffix not in (".html", ".json"):
+        raise InvalidInput([f"{to}: a certificate ends in .html or .json"])
+    told = certificates.of(_progress(progress).record(), person, language)
+    to.write_text(
+        json.dumps(told, indent=1) + "\n" if to.suffix == ".json" else certificates.page(told, language),
+        encoding="utf-8",
+    )
     typer.echo(to)

@@ -7,13 +7,17 @@ from typing import Annotated
 import typer
 
 from workbench.cli import _track
+from workbench.cli._executor import Address, Executor, Resources, launcher
 from workbench.cli._options import HERE, Json, Store, exit_unless
 
 
 def study(
     file: Annotated[str, typer.Argument(metavar="FILE.yaml", help="A study file, or the name of a shipped one")],
     store: Store = HERE,
-    workers: Annotated[int, typer.Option(min=1, help="Jobs that run side by side")] = 2,
+    workers: Annotated[int | None, typer.Option(min=1, help="Jobs side by side; default 2, or as many as fit")] = None,
+    executor: Executor = "local",
+    address: Address = "",
+    resources: Resources = None,
     track: _track.Track = None,
     json: Json = False,
 ) -> None:
@@ -36,10 +40,11 @@ def study(
     from workbench.store import Store as RunStore
 
     _track.check(track)
+    started_by = launcher(executor, address, resources)
     read = studies.read_study(file)
     labels = studies.labels(read)
     with StudyProgress(labels) as progress:
-        runs = studies.carry_out_study(read, RunStore(store), workers=workers, on_event=progress)
+        runs = studies.carry_out_study(read, RunStore(store), workers=workers, launcher=started_by, on_event=progress)
     verdicts = _fastest.of_study(read, runs, RunStore(store))
     if json:
         told = [{"model": label.model, "recipe": label.recipe, **each.to_json()} for label, each in verdicts.items()]

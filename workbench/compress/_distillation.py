@@ -28,7 +28,7 @@ def loss(
 
     def objective(student: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -> Tensor:
         with torch.no_grad():
-            taught = mean_answers([teacher(**inputs) for teacher in teachers], temperature)
+            taught = mean_answers([teacher.to(targets.device)(**inputs) for teacher in teachers], temperature)
         value = soft_and_hard(student(**inputs), taught, targets, temperature=temperature, alpha=alpha)
         return value + inside() if inside else value
 
@@ -41,7 +41,7 @@ def mean_answers(logits: Sequence[Tensor], temperature: float) -> Tensor:
 
     if len(logits) == 1:
         return logits[0]
-    softened = sum(log_softmax(each.float() / temperature, -1).exp() for each in logits) / len(logits)
+    softened = sum(log_softmax(_at_least_float32(each) / temperature, -1).exp() for each in logits) / len(logits)
     return temperature * softened.clamp_min(1e-30).log()  # type: ignore[union-attr]
 
 
@@ -53,13 +53,17 @@ def soft_and_hard(logits: Tensor, taught: Tensor, targets: Tensor, *, temperatur
     from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
     counted = targets.flatten() != IGNORED_TARGET
-    logits, taught = (each.flatten(0, -2).float()[counted] for each in (logits, taught))
+    logits, taught = (_at_least_float32(each.flatten(0, -2))[counted] for each in (logits, taught))
     hard = cross_entropy(logits, targets.flatten()[counted])
     soft = kl_div(
         log_softmax(logits / temperature, -1), log_softmax(taught / temperature, -1),
         log_target=True, reduction="batchmean",
     )  # fmt: skip
     return alpha * hard + (1 - alpha) * temperature**2 * soft
+
+
+def _at_least_float32(numbers: Tensor) -> Tensor:
+    return numbers if numbers.element_size() > 4 else numbers.float()
 
 
 def check_same_answers(teacher: nn.Module, student: nn.Module, ctx: Context) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.compress import _activations
+from workbench.spread import AllRows
 
 LARGEST = {8: 127, 4: 7}  # integer of a weight, of either sign, as the formats use them
 STEPS = 255  # of uint8 inputs
@@ -56,22 +57,27 @@ class FakeInput(nn.Module):
     Gradients pass inside the ends, and reach the ends themselves when they are learned.
     """
 
-    def __init__(self, *, learned: bool, device: torch.device) -> None:
+    def __init__(self, *, learned: bool, like: Tensor) -> None:
         super().__init__()
-        ends = torch.zeros(2, device=device)
+        ends = torch.zeros(2, dtype=like.dtype, device=like.device)
         self.ends = nn.Parameter(ends) if learned else nn.Buffer(ends)
         self.collects, self.follows, self.seen = True, not learned, False
+        self.all_rows = AllRows()
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.collects or (self.follows and self.training):
             self._look(inputs.detach())
         if self.collects:
             return inputs
-        ends = _less_steep(self.ends, (inputs.numel() * STEPS) ** -0.5) if self.ends.requires_grad else self.ends
+        ends = self._learned(inputs) if self.ends.requires_grad else self.ends
         low, high = ends[0].clamp(max=0), ends[1].clamp(min=0)
         scale = ((high - low) / STEPS).clamp(min=torch.finfo(inputs.dtype).tiny)
         zero = _straight(-low / scale)
         return ((_straight(inputs / scale) + zero).clamp(0, STEPS) - zero) * scale
+
+    def _learned(self, inputs: Tensor) -> Tensor:
+        num = self.all_rows.count(inputs.numel()) if torch.is_grad_enabled() else inputs.numel()
+        return _less_steep(self.ends, (num * STEPS) ** -0.5)
 
     def _look(self, inputs: Tensor) -> None:
         """Widen the ends while they are collected, then let them follow; zero is always between them."""
@@ -80,6 +86,7 @@ class FakeInput(nn.Module):
         if self.collects:
             now = torch.stack([torch.minimum(before[0], now[0]), torch.maximum(before[1], now[1])])
         else:
+            now = self.all_rows.widest(now)
             now = MOMENTUM * before + (1 - MOMENTUM) * now
         self.ends.data.copy_(now)
         self.seen = True
@@ -111,7 +118,7 @@ def faked(
         folded = partial(folding, norm, weight.ndim) if norm is not None else None
         fake = FakeWeight(weight, bits=bits, axis=axis, folded=folded)
         nn.utils.parametrize.register_parametrization(layer, "weight", fake)
-        inputs[name] = FakeInput(learned=learned, device=weight.device)
+        inputs[name] = FakeInput(learned=learned, like=weight)
         layer.add_module(INPUT, inputs[name])
         hooks.append(layer.register_forward_pre_hook(_with_fake_input, with_kwargs=True))
     try:

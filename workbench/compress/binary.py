@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.compress import _few_bits
+from workbench.extents import Extents
 from workbench.nouns import ModelCard, Quantization
 from workbench.params import param
 from workbench.part import Context, Step
@@ -41,7 +42,7 @@ class Binary(Step):
     def why_not(self, card: ModelCard) -> list[str]:
         return _few_bits.why_not(card, self.skip, self.keep_ends)
 
-    def why_not_spread(self) -> list[str]:
+    def why_not_spread(self, extents: Extents) -> list[str]:
         return ["its parametrized weights can't be split or synchronised: use it in a job without a layout"]
 
     def preview(self, card: ModelCard) -> ModelCard:

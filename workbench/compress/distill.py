@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.compress import _distillation
 from workbench.errors import InvalidInput, WorkbenchError
+from workbench.extents import Extents
 from workbench.nouns import ModelCard
 from workbench.params import PartRef, did_you_mean, param
 from workbench.part import Context, Model, Step
@@ -91,8 +92,19 @@ class Distill(Step):
         mine = self.pairs if self.student is not None else self.pairs.values()  # layers of the model so far
         return reasons + [f"pairs: no layer {name!r}{did_you_mean(name, known)}" for name in mine if name not in known]
 
-    def why_not_spread(self) -> list[str]:
-        return ["the student alone is trained beside it by one process: distil in a job without a layout"]
+    @property
+    def spreads(self) -> bool:
+        return True
+
+    def why_not_spread(self, extents: Extents) -> list[str]:
+        reasons = []
+        if extents.tensor * extents.pipeline > 1 or extents.recompute:
+            reasons.append("the teacher answers whole on each process: use data_parallel, or sharded without recompute")
+        if self.hints or self.attention:
+            reasons.append(
+                "what is learned of a teacher's insides doesn't reach the other processes: hints=0 attention=0"
+            )
+        return reasons
 
     def preview(self, card: ModelCard) -> ModelCard:
         """Return the card of a student as far as this step knows it: what the zoo knows is the job's to ask."""

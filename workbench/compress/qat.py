@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.compress import _activations, _precision
 from workbench.errors import WorkbenchError
+from workbench.extents import Extents
 from workbench.nouns import ModelCard, Quantization
 from workbench.params import param
 from workbench.part import Context, Step
@@ -53,8 +54,18 @@ class Qat(Step):
             reasons.append("trains on labels, and this data has none: use int8_static")
         return reasons
 
-    def why_not_spread(self) -> list[str]:
-        return ["each process would observe the ranges of its own rows only: use it in a job without a layout"]
+    @property
+    def spreads(self) -> bool:
+        return True
+
+    def why_not_spread(self, extents: Extents) -> list[str]:
+        if extents.data > extents.replicate or extents.tensor * extents.pipeline > 1:
+            return ["its parametrized weights can't be split: use it under data_parallel"]
+        return (
+            ["ranges follow whole updates, pieces of one would move them twice: accumulate=1"]
+            if extents.microbatches > 1
+            else []
+        )
 
     def preview(self, card: ModelCard) -> ModelCard:
         width = f"int{self.bits}"

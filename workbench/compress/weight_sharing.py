@@ -9,6 +9,7 @@ from pydantic import Field
 
 from workbench.compress import _precision
 from workbench.errors import WorkbenchError
+from workbench.extents import Extents
 from workbench.nouns import ModelCard, Quantization
 from workbench.params import did_you_mean, param
 from workbench.part import Context, Step
@@ -48,7 +49,7 @@ class WeightSharing(Step):
         ]
         return [*strange, *_precision.why_not(card, KINDS, self.skip)]
 
-    def why_not_spread(self) -> list[str]:
+    def why_not_spread(self, extents: Extents) -> list[str]:
         if not self.epochs:
             return []
         return ["its parametrized weights can't be split or synchronised: use epochs=0, or a job without a layout"]

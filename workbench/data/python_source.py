@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from workbench.data import _library_text, _splits
 from workbench.errors import InvalidInput
-from workbench.nouns import DataCard, Examples, Splits, TensorSpec
+from workbench.nouns import DataCard, Examples, Splits, TensorSpec, Tokens
 from workbench.params import param
 from workbench.part import Data
 
@@ -47,6 +47,7 @@ class PythonSource(Data):
             num_examples={part: sum(counts) for part, counts in self._counts().items()},
             licence="PSF-2.0",
             source=f"Python {platform.python_version()} standard library, {len(files)} files, sha256 {content}",
+            tokens=Tokens(NUM_BYTES),
         )
 
     def load(self) -> Splits:

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from workbench import artifact, machine, prefix
+from workbench import artifact, machine
 from workbench.describe import model_card
 from workbench.job import Job
 from workbench.nouns import Examples, Splits
 from workbench.one_more import OneMore
 from workbench.recorder import Recorder
+from workbench.states import States, data_hash
 from workbench.store import Store
-from workbench.worker import States, data_hash
 
 
 def cells(
@@ -43,7 +43,7 @@ def cells(
         card, plain = made.cards(model_card(made))[-1], artifact.read(Path(saved))
         for count, seed, chosen in _choices(splits.calibration, counts, seeds):
             states = states_with(replace(splits, calibration=chosen))
-            asked = OneMore(states, prefix.State(before.model), card, plain)
+            asked = OneMore(states, before, card, plain)
             outputs = asked({**step, "num_calibration": None}, "validation", "")
             right = outputs.argmax(-1) == splits.validation.targets
             missing = np.setdiff1d(splits.calibration.targets, chosen.targets)

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from workbench import catalog, machine, prefix
 from workbench.job import Job
 from workbench.nouns import Examples
 from workbench.part import Step
 from workbench.recorder import Recorder
+from workbench.states import States, data_hash
 from workbench.store import Store
 from workbench.train import predict, prunable
-from workbench.worker import States, data_hash
 
 MOST_VALUES = 200_000  # of one batch that enter a percentile
 
@@ -108,9 +109,10 @@ def _inputs(model: nn.Module, examples: Examples) -> dict[str, _Seen]:
 def _channels(model: nn.Module, examples: Examples) -> dict[str, np.ndarray]:
     """Return by layer which of its channels give different answers at all."""
     ends: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    convolutions = {name for name, module in prunable(model) if isinstance(module, nn.modules.conv._ConvNd)}
 
     def look(name: str, _: Any, answer: torch.Tensor) -> None:
-        rows = (answer.transpose(1, -1) if answer.ndim == 4 else answer).flatten(0, -2)
+        rows = (answer.transpose(1, -1) if name in convolutions else answer).flatten(0, -2)
         low, high = rows.amin(0), rows.amax(0)
         if name in ends:
             low, high = torch.minimum(low, ends[name][0]), torch.maximum(high, ends[name][1])
@@ -128,7 +130,9 @@ def _dead(before: np.ndarray | None, after: np.ndarray | None) -> float:
 
 
 def _spread(module: Any) -> float:
-    largest = module.weight.detach().flatten(1).abs().amax(1)
+    weight = module.weight.detach()
+    rows = weight.T if isinstance(module, Conv1D) else weight.flatten(1)  # GPT-2's linear layers are stored turned
+    largest = rows.abs().amax(1)
     return float(largest.max() / largest.median().clamp(min=1e-12))
 
 

@@ -11,11 +11,11 @@ from typing import Any
 from workbench import catalog
 from workbench.bench import OnEvent, carry_out
 from workbench.errors import InvalidInput, RunFailed
+from workbench.fresh import fresh_caller
 from workbench.job import Job
 from workbench.nouns import Examples, Run, Splits
 from workbench.part import Metric
 from workbench.store import Store
-from workbench.worker import fresh_process
 
 FUNCTION = "workbench.diagnose._calibrating:cells"
 
@@ -80,8 +80,7 @@ def calibration_lab(
     step = job.steps[able[-1]]
     options = {"job": dict(before.job), "step": step.to_json(), "store": str(store.root), "counts": wanted, "seeds": seeds,
                "saved": str(Path(before.folder) / before.artifact)}  # fmt: skip
-    with fresh_process(FUNCTION, [], threads=1, options=options) as process:
-        cells = process.answer()
+    cells = fresh_caller(FUNCTION, [], threads=1, options=options)
     found = tuple(_count(each, [cell for cell in cells if cell["count"] == each]) for each in wanted)
     share = before.get("accuracy", split="validation")
     assert share is not None

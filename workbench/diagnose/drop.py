@@ -15,11 +15,11 @@ from workbench.bench import OnEvent, carry_out
 from workbench.compare import _samples
 from workbench.diagnose._causes import Change, changes, words
 from workbench.errors import InvalidInput, RunFailed
+from workbench.fresh import fresh_caller
 from workbench.job import Job
 from workbench.nouns import Run
 from workbench.part import Metric, Step
 from workbench.store import Store
-from workbench.worker import fresh_process
 
 FUNCTION = "workbench.diagnose._evidence:of_layers"
 SPLIT = "validation"
@@ -140,8 +140,7 @@ def _done(job: Job, store: Store, on_event: OnEvent | None) -> Run:
 
 def _evidence(before: Run, step: Mapping[str, Any], store: Store) -> dict[str, dict[str, float]]:
     options = {"job": dict(before.job), "step": dict(step), "store": str(store.root)}
-    with fresh_process(FUNCTION, [], threads=1, options=options) as process:
-        found: dict[str, dict[str, float]] = process.answer()
+    found: dict[str, dict[str, float]] = fresh_caller(FUNCTION, [], threads=1, options=options)
     return found
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from workbench.errors import RunFailed, WorkbenchError
+from workbench.launch import _bound
 from workbench.launch._order import environment
 
 READY, GO = "ready", "go"
@@ -39,7 +40,7 @@ class Fresh:
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 command,
-                env=environment(threads),
+                env={**environment(threads), **_bound.to_this()},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -14,15 +14,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from workbench.errors import InvalidInput
-from workbench.launch import _elastic, _order
+from workbench.launch import _bound, _elastic, _order, _worker
 
 FILE = "hosts.json"
 MEET = "WORKBENCH_FIRST_HOST"  # HOST:PORT where an engine knows it only once it has chosen hosts
@@ -41,6 +41,7 @@ class Hosts:
     threads: int
     store: str
     module: str = _order.MODULE
+    start: str = "fork"
 
     def write(self, draft: Path) -> None:
         folder = draft / _order.RANKS
@@ -60,21 +61,47 @@ class Hosts:
         return cls(**orjson.loads(path.read_bytes()))
 
 
-def take_part(draft: Path, host: int, *, interface: str = "") -> int:
-    """Keep this host's agent going until the job has ended; returns its exit code. TERM and INT end it."""
+def take_part(
+    draft: Path, host: int, *, interface: str = "", address: str = "", say: Callable[[str], None] = lambda text: None
+) -> int:
+    """Keep this host's agent going until the job has ended; returns its exit code. TERM and INT end it.
+
+    `address` (HOST:PORT of this one) is where all meet from now on: a first host that takes the place of a lost one says so.
+    """
+    _bound.end_with_parent()
     hosts = Hosts.read(draft)
     if not 0 <= host < hosts.num_hosts:
         raise InvalidInput([f"host {host}: this job has hosts 0 to {hosts.num_hosts - 1}"])
-    _come_back(draft, host)
-    keeping = _Keeping(draft, host, hosts, interface)
+    if address and host:
+        raise InvalidInput([f"host {host} takes no address: all meet at the first one, host 0"])
+    _come_back(draft, host, address)
+    keeping = _Keeping(draft, host, hosts, interface, say)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: keeping.stop())
     return keeping.go()
 
 
+class First(_worker.Child):
+    """The first host's part, kept going on this machine by a process of its own."""
+
+    def __init__(self, wanted: _order.Order, interface: str) -> None:
+        super().__init__(Path(wanted.draft))
+        _order.note_start(wanted, "spawn", "as the first of several hosts")
+        with (self.draft / "log.txt").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", __name__, wanted.draft, "0", interface], stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, env=wanted.environment, cwd=wanted.folder, start_new_session=True,
+            )  # fmt: skip
+
+    def send(self, number: int) -> None:
+        _worker.signal_tree(self.pid, number) if number != signal.SIGTERM else super().send(number)
+
+
 class _Keeping:
-    def __init__(self, draft: Path, host: int, hosts: Hosts, interface: str) -> None:
-        self.draft, self.host, self.hosts, self.interface = draft, host, hosts, interface
+    def __init__(
+        self, draft: Path, host: int, hosts: Hosts, interface: str, say: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self.draft, self.host, self.hosts, self.interface, self.say = draft, host, hosts, interface, say
         self.stopping = False
         self.agent: subprocess.Popen[bytes] | None = None
 
@@ -85,8 +112,10 @@ class _Keeping:
             self.agent.terminate()
 
     def go(self) -> int:
-        while (attempt := newest(self.draft)) <= self.hosts.restarts:
+        while num_failed(self.draft) <= self.hosts.restarts:
+            attempt = newest(self.draft)
             _note(self.draft, self.host, attempt)
+            self._tell(attempt)
             code = self._attempt(attempt)
             if code == 0 or self.stopping or not self.draft.is_dir():
                 return code
@@ -94,11 +123,22 @@ class _Keeping:
                 begin_again(self.draft, attempt)
         return 1
 
+    def _tell(self, attempt: int) -> None:
+        text = f"attempt {attempt + 1}: meeting at {self._meeting_place()}"
+        if attempt and self.host:
+            join = f"workbench join {self.draft.name.removeprefix('.draft-')} --host 0"
+            text += f"; when the first host is gone: {join} there, or with --address HOST:PORT on another"
+        self.say(text)
+
+    def _meeting_place(self) -> str:
+        return where(self.draft) or os.environ.get(MEET, self.hosts.address)
+
     def _attempt(self, attempt: int) -> int:
         """Run one agent; returns its exit code, early where another host has begun a newer attempt."""
+        agent = self._agent(attempt)
         with (self.draft / "log.txt").open("ab") as log:
             self.agent = subprocess.Popen(
-                self._words(attempt), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment()
+                _elastic.command(agent), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=agent.environment
             )
         while (code := self.agent.poll()) is None:
             if not self.stopping and (newest(self.draft) > attempt or not self.draft.is_dir()):
@@ -118,34 +158,54 @@ class _Keeping:
         self.agent.kill()  # its processes end with it
         return self.agent.wait()
 
-    def _words(self, attempt: int) -> list[str]:
-        host, _, port = os.environ.get(MEET, self.hosts.address).rpartition(":")
+    def _agent(self, attempt: int) -> _order.Order:
+        host, _, port = self._meeting_place().rpartition(":")
         options = [
             f"--nnodes={self.hosts.num_hosts}", f"--nproc-per-node={self.hosts.nproc}", f"--node-rank={self.host}", "--max-restarts=0",
             f"--master-addr={host}", f"--master-port={port}", f"--rdzv-id={self.draft.name}-{attempt}",
         ]  # fmt: skip
-        return _elastic.command(self._order(), options)
-
-    def _order(self) -> _order.Order:
-        made = _order.order(self.draft, Path(self.hosts.store), self.hosts.threads)
-        return _order.Order(**{**made.to_json(), "module": self.hosts.module})
-
-    def _environment(self) -> dict[str, str]:
+        wanted = _order.order(self.draft, Path(self.hosts.store), self.hosts.threads)
+        agent = _elastic.order(replace(wanted, module=self.hosts.module), options, start=self.hosts.start)
         named = {"GLOO_SOCKET_IFNAME": self.interface, "NCCL_SOCKET_IFNAME": self.interface} if self.interface else {}
-        return {**_elastic.environment(self._order()), **named}
+        return replace(agent, environment={**agent.environment, **named, **_bound.to_this()})
 
 
 def newest(draft: Path) -> int:
     """Return the number of the attempt that counts."""
-    found = (path.name.removeprefix("attempt-") for path in (draft / _order.RANKS).glob("attempt-*"))
-    return max((int(number) for number in found), default=0)
+    return max(_attempts(draft), default=0)
 
 
-def begin_again(draft: Path, attempt: int) -> None:
+def num_failed(draft: Path) -> int:
+    """Count the attempts that failed; where hosts only agreed on another place to meet, nothing had."""
+    return sum(1 for number, address in _attempts(draft).items() if number and not address)
+
+
+def where(draft: Path) -> str:
+    """Return HOST:PORT where the hosts meet since one of them said so; empty = where they were told at first."""
+    said = _attempts(draft)
+    return next((said[number] for number in sorted(said, reverse=True) if said[number]), "")
+
+
+def _attempts(draft: Path) -> dict[int, str]:
+    """Return what stands in each attempt's file: the place that its host wants all to meet at, if any."""
+    found = {}
+    for path in (draft / _order.RANKS).glob("attempt-*"):
+        with contextlib.suppress(FileNotFoundError):  # the run was published meanwhile
+            found[int(path.name.removeprefix("attempt-"))] = path.read_text()
+    return found
+
+
+def begin_again(draft: Path, attempt: int, address: str = "") -> None:
     """Let every host begin a new attempt, unless that has been said already or the job has ended."""
     folder = draft / _order.RANKS
-    if folder.is_dir():
+    if not folder.is_dir():
+        return
+    if not address:
         (folder / f"attempt-{attempt + 1}").touch()
+        return
+    partial = folder / f"address-{os.getpid()}"
+    partial.write_text(address)
+    partial.replace(folder / f"attempt-{attempt + 1}")
 
 
 def _note(draft: Path, host: int, attempt: int) -> None:
@@ -154,7 +214,10 @@ def _note(draft: Path, host: int, attempt: int) -> None:
     path.write_bytes(orjson.dumps({"attempt": attempt, "pid": os.getpid()}))
 
 
-def _come_back(draft: Path, host: int) -> None:
+def _come_back(draft: Path, host: int, address: str = "") -> None:
+    if address:
+        begin_again(draft, newest(draft), address)
+        return
     path = draft / _order.RANKS / f"host-{host}.json"
     if not path.exists():
         return
@@ -163,5 +226,11 @@ def _come_back(draft: Path, host: int) -> None:
         begin_again(draft, before["attempt"])
 
 
+def main(arguments: list[str]) -> int:
+    """`DRAFT HOST INTERFACE`, and where a new first host wants all to meet: `ADDRESS`."""
+    draft, host, interface, *address = arguments
+    return take_part(Path(draft), int(host), interface=interface, address="".join(address))
+
+
 if __name__ == "__main__":
-    sys.exit(take_part(Path(sys.argv[1]), int(sys.argv[2]), interface=sys.argv[3]))
+    sys.exit(main(sys.argv[1:]))

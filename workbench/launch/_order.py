@@ -16,10 +16,12 @@ from typing import Any, Literal
 import orjson
 
 import workbench
+from workbench.launch import _bound
 
 MODULE = "workbench.bench"
 ROOT = str(Path(workbench.__file__).parents[1])
 RANKS = "ranks"  # folder in a draft, where several processes work: events-N.jsonl, failed-N.json, log-N.txt, agent.json
+AGENT_ERROR = "agent.json"  # there: what their agent says of the one that failed first
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 BATCH_MARK = "WORKBENCH_BATCH_ROW"  # which row of a batch a process belongs to and ends with
 NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}  # ONNX Runtime's reporting is a thread, a database and noise
@@ -36,10 +38,11 @@ class Order:
     path: tuple[str, ...]  # sys.path
     environment: dict[str, str]
     module: str = MODULE  # its `main` takes the arguments that `python -m` gives it
+    more: tuple[str, ...] = ()  # arguments after draft and store
 
     @property
     def arguments(self) -> list[str]:
-        return ["work", self.draft, self.store]
+        return ["work", self.draft, self.store, *self.more]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -68,8 +71,8 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def lasting_environment() -> dict[str, str]:
-    """Return this process's environment for one that outlives the row of a batch which happens to start it."""
-    return {name: value for name, value in os.environ.items() if name != BATCH_MARK}
+    """Return this process's environment for one that outlives it, and the row of a batch which happens to start it."""
+    return {name: value for name, value in os.environ.items() if name not in (BATCH_MARK, _bound.VARIABLE)}
 
 
 def _is_standard(entry: str) -> bool:
@@ -87,23 +90,45 @@ def spawn(wanted: Order) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-def note_start(wanted: Order, start: Literal["fork", "spawn", "torchrun", "slurm", "kubernetes"], why: str) -> None:
+def note_start(wanted: Order, start: Literal["fork", "spawn", "slurm", "kubernetes", "ray"], why: str) -> None:
     """Record how a worker is started, before it is: launcher.json, and the first line of its events."""
     draft = Path(wanted.draft)
     (draft / "launcher.json").write_bytes(orjson.dumps({"start": start, "why": why}))
+    note(draft, f"started by {start}: {why}")
+
+
+def note(draft: Path, text: str) -> None:
+    """Add a line of log to a draft's events."""
     moment = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     record = {"t": moment, "seq": 0, "run_id": draft.name.removeprefix(".draft-"), "part": "", "kind": "log"}
     with (draft / "events.jsonl").open("ab") as events:
-        events.write(orjson.dumps({**record, "text": f"started by {start}: {why}"}) + b"\n")
+        events.write(orjson.dumps({**record, "text": text}) + b"\n")
 
 
-def note_death(draft: Path, code: int | None, first: str = "") -> None:
+def note_death(draft: Path, code: int | None, why: str = "") -> None:
     """Write exit.json into a draft that was left; `code` as subprocess counts it, None when nobody knows it.
 
-    `first` says which of several processes failed first, and how.
+    Of several processes it says which one failed first, and how; `why`, where the job never ran, why not.
     """
     if draft.is_dir() and not (draft / "exit.json").exists():
         name = signal.Signals(-code).name if code is not None and code < 0 else None
-        (draft / "exit.json").write_bytes(
-            orjson.dumps({"exit_code": code, "signal": name, **({"first": first} if first else {})})
-        )
+        first = first_failure(draft)
+        more = {key: text for key, text in (("first", first), ("why", why)) if text}
+        (draft / "exit.json").write_bytes(orjson.dumps({"exit_code": code, "signal": name, **more}))
+
+
+def first_failure(draft: Path) -> str:
+    """Return what an agent says of the process that failed first, in a line; empty when it said nothing, or there is none."""
+    path = draft / RANKS / AGENT_ERROR
+    if not path.exists():
+        return ""
+    message = orjson.loads(path.read_bytes()).get("message", "")
+    text = message.get("message", "") if isinstance(message, dict) else str(message)
+    return (text.strip().splitlines() or [""])[0]
+
+
+def note_first_failure(draft: Path, text: str) -> None:
+    """Say in an agent's stead why nothing could be started; what an agent has said stays."""
+    path = draft / RANKS / AGENT_ERROR
+    if path.parent.is_dir() and not path.exists():
+        path.write_bytes(orjson.dumps({"message": text}))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.errors import RunFailed
-from workbench.launch import _elastic, _order, _worker
+from workbench.launch import _order, _worker
 
 SECONDS_BETWEEN_QUESTIONS = 5.0
 
@@ -58,7 +58,7 @@ class Polled(_worker.Worker):
             return None
         if self.draft.is_dir():
             self._code = 1
-            _order.note_death(self.draft, None, _elastic.first_failure(self.draft))
+            _order.note_death(self.draft, None)
         return 1 if self.draft.is_dir() else 0
 
     def send(self, number: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -63,14 +64,10 @@ class Child(Worker):
     def pid(self) -> int:
         return self.process.pid
 
-    def first_failure(self) -> str:
-        """Say which of several processes failed first, and how; empty where there is one, or nobody knows."""
-        return ""
-
     def poll(self) -> int | None:
         code = self.process.poll()
         if code is not None:
-            _order.note_death(self.draft, code, self.first_failure())
+            _order.note_death(self.draft, code)
         return code
 
 
@@ -92,6 +89,19 @@ def signal_group(pid: int, number: int) -> None:
             os.kill(pid, number)
     except ProcessLookupError:
         return
+
+
+def signal_tree(pid: int, number: int) -> None:
+    """Signal a process group and whatever its leader has started, also what leads a session of its own."""
+    import psutil
+
+    below: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        below = psutil.Process(pid).children(recursive=True)
+    signal_group(pid, number)
+    for process in below:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def born(pid: int) -> float:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from workbench.launch import _elastic, _host, _order
 from workbench.launch._several import Several
@@ -24,6 +23,10 @@ class Torchrun(Several):
     hosts: int = param(1, help="Machines that work together; the others join by `workbench join`", ge=1, le=1024)
     address: str = param("", help="HOST:PORT of this machine, where the others find it; needed with several hosts")
     interface: str = param("", help="Network interface of this machine towards the others, as in eth0")
+    start: Literal["fork", "spawn"] = param(
+        "fork",
+        help="fork: processes copy what was imported already, where that is safe; spawn: each is a new interpreter",
+    )
 
     @property
     def num_processes(self) -> int:
@@ -37,22 +40,10 @@ class Torchrun(Several):
 
     def submit(self, draft: Path, store: Path) -> Worker:
         wanted = _order.order(draft, store, self.threads)
-        if self.hosts > 1:
-            return _first_host(self, wanted, store)
-        options = ["--standalone", f"--nproc-per-node={self.nproc}", f"--max-restarts={self.restarts}"]
-        return _elastic.Elastic(wanted, options)
-
-
-class _FirstHost(_elastic.Elastic):
-    """This host's part of a job over several."""
-
-    def words(self, wanted: _order.Order, options: Sequence[str]) -> list[str]:
-        return [sys.executable, "-m", _host.__name__, wanted.draft, "0", *options]
-
-
-def _first_host(launcher: Torchrun, wanted: _order.Order, store: Path) -> Worker:
-    made = _host.Hosts(
-        launcher.hosts, launcher.nproc, launcher.address, launcher.restarts, launcher.threads, str(store.absolute())
-    )
-    made.write(Path(wanted.draft))
-    return _FirstHost(wanted, [launcher.interface])
+        if self.hosts == 1:
+            return _elastic.here(wanted, self.nproc, restarts=self.restarts, start=self.start)
+        made = _host.Hosts(
+            self.hosts, self.nproc, self.address, self.restarts, self.threads, str(store.absolute()), start=self.start
+        )
+        made.write(draft)
+        return _host.First(wanted, self.interface)

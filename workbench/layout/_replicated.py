@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from workbench.layout import _batch_norm
+from workbench.layout import _all_rows, _batch_norm
 from workbench.layout._together import Together
 
 
@@ -17,6 +17,7 @@ class Replicated(Together):
 
     def placed(self, model: nn.Module) -> nn.Module:
         _batch_norm.synchronise(model, self.rows)
+        _all_rows.join(model, self.rows)
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(model.to(self.device), device_ids=devices, forward_sync_buffers=False)
 
@@ -27,4 +28,5 @@ class Replicated(Together):
         self.model.zero_grad(set_to_none=True)
         self.wrapped = None
         _batch_norm.release(self.model)
+        _all_rows.leave(self.model)
         self.model.to("cpu")

@@ -41,7 +41,7 @@ class Together(Spread):
 
     def place(self, model: nn.Module, *, seed: int, mixed_precision: bool) -> None:
         super().place(model, seed=seed, mixed_precision=mixed_precision)
-        self._seed = seed
+        self._seed, self._random = seed, torch.get_rng_state()
         self.wrapped = self.placed(model)
 
     def placed(self, model: nn.Module) -> nn.Module:
@@ -71,6 +71,10 @@ class Together(Spread):
         told = [value]
         dist.broadcast_object_list(told, src=0, device=torch.device("cpu"))
         return told[0]
+
+    def close(self) -> None:
+        super().close()
+        torch.set_rng_state(self._random)  # what is drawn next is the same on all processes again
 
     def backward(self, objective: Loss, batch: Batch) -> float:
         self._num_updates += 1

@@ -22,7 +22,7 @@ GIB_PER_PERSON, CORES_PER_PERSON = 1.5, 0.5  # one kernel, one worker, one Jupyt
 MAIL = """Please install the workbench before the day (about 5 minutes, 3 GB), and send us the file that the last line writes:
 
     git clone {address} workbench && cd workbench
-    make run
+    make lab        (opens JupyterLab: close it again)
     .venv/bin/workbench lesson doctor --to ready-YOUR-NAME.json
 
 Nothing is needed from a network on the day itself."""

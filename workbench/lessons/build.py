@@ -1,7 +1,10 @@
 """Builds a lesson's student and solution notebooks from its one source; the same source gives the same bytes.
 
-A source is Python in the percent format. Besides `# %%` and `# %% [markdown]` it knows `# %% parameters`, and three markers
-that stand for cells which the lesson's own file fills:
+A source is Python in the percent format. Besides `# %%` and `# %% [markdown]` it knows two cells of which it holds only what is
+its own, and three markers that stand for cells which the lesson's own file fills:
+
+    # %% parameters         after those that every lesson has
+    # %% begin              imports; then the lesson begins
 
     # %% exercise 01.1      question · starter (student) or solution · check
     # %% predict 01.p1      in the solution with an answer
@@ -26,6 +29,14 @@ from workbench.lessons.exercise import Lesson
 
 Edition = Literal["student", "solution"]
 MARKER = re.compile(r"^# %%(?: (.*))?$")
+PARAMETERS = """language = "en"  # or "zh"
+progress_file = "progress.json"  # what you have solved; stays on this machine
+"""
+STORE_PARAMETER = 'store_folder = "../../runs"  # where runs are kept; one that is there already is not done again\n'
+BEGIN = """
+
+lesson = Lesson("{number}", language=language, progress_file=progress_file)
+lesson.begin()"""
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -52,15 +63,21 @@ def text_of(lesson: Lesson, edition: Edition) -> str:
     source = folder() / f"{file_name(lesson)}.py"
     if not source.is_file():
         raise WorkbenchError(f"lesson {lesson.number} has no source", next_move=f"write {source}")
-    cells = [cell for kind, text in _pieces(source.read_text(encoding="utf-8")) for cell in _cells(kind, text, edition)]
+    written = source.read_text(encoding="utf-8")
+    common = PARAMETERS + (STORE_PARAMETER if "store_folder" in written else "")
+    cells = []
+    for kind, text in _pieces(written):
+        text = common + text if kind == "parameters" else text
+        text += BEGIN.format(number=lesson.number) if kind == "begin" else ""
+        cells += _cells(kind, text.strip("\n"), edition)
     _refuse_doubles(lesson, cells)
     record = {"cells": _with_ids(cells), "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def write(lesson: Lesson, edition: Edition) -> Path:
-    """Write one edition and return its path."""
-    path = notebook_path(lesson, edition)
+def write(lesson: Lesson, edition: Edition, root: Path | None = None) -> Path:
+    """Write one edition into `root` (default: the workshop's own folder) and return its path."""
+    path = notebook_path(lesson, edition, root)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text_of(lesson, edition), encoding="utf-8")
     return path
@@ -94,7 +111,7 @@ def _cells(kind: str, text: str, edition: Edition) -> list[dict[str, Any]]:
         asked = catalog.question(name)
         further = f", {asked.solution!r}" if edition == "solution" else ""
         return [_code(f'lesson.{word}("{name}"{further})'.replace("'", '"'), word)]
-    if word not in ("", "parameters"):
+    if word not in ("", "parameters", "begin"):
         raise WorkbenchError(f"a source knows no marker `# %% {kind}`", next_move="see workbench/lessons/build.py")
     return [_code(text, *filter(None, [word]))]
 

@@ -2,8 +2,8 @@
 
     with Checker() as checker: checker.check("01.1", given)
 
-`python -m workbench.lessons.checker` is that process: it loads torch once, with one thread, and reads a line of JSON for each
-check. Where nothing can be forked safely (macOS, Windows) each check is a process of its own, some seconds slower.
+`python -m workbench.lessons.checker` is that process: it loads torch once, with one thread, when the first exercise needs it, and
+reads a line of JSON for each check. Where nothing can be forked safely (macOS, Windows) each check is a process of its own, some seconds slower.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -43,12 +44,13 @@ class Checker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def warm(self) -> None:
-        """Start the process, so that the first check doesn't wait for torch."""
+    def warm(self, exercises: Iterable[Exercise] = ()) -> None:
+        """Start the process, so that the first check of one of these doesn't wait for torch."""
+        words = ["--torch"] if any(map(needs_torch, exercises)) else []
         if self._process is None or self._process.poll() is not None:
             one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "workbench.lessons.checker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                [sys.executable, "-m", "workbench.lessons.checker", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 text=True, encoding="utf-8", env=os.environ | one_thread,
                 start_new_session=True,  # interrupting the kernel is not meant for it
             )  # fmt: skip
@@ -134,17 +136,32 @@ def _without_a_word(why: str) -> dict[str, Any]:
     return dict(judging.plain(Finding("try_again", why, {"seconds": CPU_SECONDS})))
 
 
+def needs_torch(exercise: Exercise) -> bool:
+    """Say whether right answers to an exercise compute with tensors."""
+    return "import torch" in exercise.solution
+
+
 def serve() -> None:
     """Answer one line after the other until there are no more."""
     if CAN_FORK:
-        import torch
+        import numpy  # noqa: F401  as every child needs it
 
-        torch.set_num_threads(1)
         catalog.lessons()
+        if "--torch" in sys.argv:
+            _load_torch()
     for line in sys.stdin:
         order = json.loads(line)
+        if CAN_FORK and (needs_torch(catalog.exercise(order["id"])) or "torch" in order["text"]):
+            _load_torch()  # here, and not in every child again
         sys.stdout.write(json.dumps(judged_apart(order["id"], order["text"])) + "\n")
         sys.stdout.flush()
+
+
+def _load_torch() -> None:
+    """Load torch with one thread: a child of a process that had more would hang at its first product."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 if __name__ == "__main__":

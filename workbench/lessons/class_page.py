@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from workbench.lessons import catalog
-from workbench.lessons.classroom import Cell, Class, Predicted, Row
+from workbench.lessons import catalog, quiz, texts
+from workbench.lessons.classroom import Cell, Class, Predicted, Row, Scored
 from workbench.lessons.words import nearest
 
 STYLE = """
@@ -24,6 +24,7 @@ SIGNS = {"ok": "✓", "try_again": "↻", "not_attempted": "…"}
 def page(found: Class, language: str = "en") -> str:
     """Return one offline page without scripts."""
     pieces = [f"<h1>The class: {len(found.people)} people</h1>", _heat_map(found), _mistakes(found.rows, language)]
+    pieces += [_quiz(found, language), *map(_challenge, found.challenges)]
     pieces.append(_predictions(found.predictions, language))
     if found.refused:
         told = "".join(f"<li>{html.escape(name)}: {html.escape(why)}</li>" for name, why in found.refused)
@@ -66,6 +67,29 @@ def _mistakes(rows: Iterable[Row], language: str) -> str:
     if not lines:
         return ""
     return f"<h2>What to say</h2><table><thead><tr><th>exercise</th><th>people</th><th>the mistake</th></tr></thead>{''.join(lines)}</table>"
+
+
+def _quiz(found: Class, language: str) -> str:
+    if not found.quiz:
+        return ""
+    words = quiz.words(language if language in texts.languages_of("_quiz") else "en")
+    rows = "".join(
+        f"<tr><th>{right} of {people}</th><td>{html.escape(words[name]['ask'])}</td><td>{html.escape(words[name]['why'])}</td></tr>"
+        for name, right, people in found.quiz
+    )
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("right", "question", "what to say"))
+    return f"<h2>Quiz, the hardest first</h2><table><thead><tr>{heads}</tr></thead>{rows}</table>"
+
+
+def _challenge(each: Scored) -> str:
+    rows = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{score['times_smaller']:g} ×</td><td>{score['num_bytes']:,}</td>"
+        f"<td>{score['drop']:+.2f}</td><td>{html.escape(str(score['recipe']))}</td></tr>"
+        for name, score in each.scores
+    )
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("who", "smaller", "bytes", "points lost", "recipe"))
+    head = f"<h2>Challenge ({html.escape(each.word_sha256)})</h2>"
+    return f"{head}<table><thead><tr>{heads}</tr></thead>{rows}</table>"
 
 
 def _predictions(predicted: Iterable[Predicted], language: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import ArtifactError, InvalidInput
-from workbench.lessons import catalog, progress
+from workbench.lessons import catalog, progress, quiz
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,14 @@ class Predicted:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """The scores of one word of the challenge, the best first: (person, what `challenge.Score` holds)."""
+
+    word_sha256: str
+    scores: tuple[tuple[str, Mapping[str, Any]], ...]
+
+
+@dataclass(frozen=True)
 class Class:
     """A class as collected; `refused` holds files that are no progress files, with the reason."""
 
@@ -59,6 +67,10 @@ class Class:
     rows: tuple[Row, ...]
     predictions: tuple[Predicted, ...]
     refused: tuple[tuple[str, str], ...]
+    quiz: tuple[
+        tuple[str, int, int], ...
+    ] = ()  # question, people who had it right, people who answered; the hardest first
+    challenges: tuple[Scored, ...] = ()
 
 
 def collect(folder: Path, *, anonymise: bool = False) -> Class:
@@ -84,7 +96,7 @@ def collect(folder: Path, *, anonymise: bool = False) -> Class:
     predictions = tuple(_predicted(name, kept) for name in asked)
     return Class(
         tuple(names), tuple(row for row in rows if any(row.cells)), tuple(each for each in predictions if each.values),
-        tuple(refused),
+        tuple(refused), _quiz(kept), _challenges(names, kept),
     )  # fmt: skip
 
 
@@ -102,6 +114,23 @@ def readiness(folder: Path) -> list[tuple[str, list[Mapping[str, str]]]]:
             [f"no file in {folder}"], next_move="people write one with: workbench lesson doctor --to FILE"
         )
     return sorted(found, key=lambda each: (not any(one["status"] == "FAIL" for one in each[1]), each[0]))
+
+
+def _quiz(records: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, int, int], ...]:
+    given = [record["quiz"]["answers"] for record in records if "quiz" in record]
+    counted = [(name, sum(each.get(name) == right for each in given), len(given)) for name, right in quiz.RIGHT.items()]
+    return tuple(sorted(counted, key=lambda each: each[1])) if given else ()
+
+
+def _challenges(names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> tuple[Scored, ...]:
+    found: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    for name, record in zip(names, records):
+        for word, score in record.get("scores", {}).items():
+            found.setdefault(word, []).append((name, score))
+    return tuple(
+        Scored(word, tuple(sorted(scores, key=lambda each: -each[1]["times_smaller"])))
+        for word, scores in found.items()
+    )
 
 
 def _row(name: str, records: Sequence[Mapping[str, Any]]) -> Row:

@@ -104,4 +104,5 @@ class Lesson:
     exercises: tuple[Exercise, ...]
     questions: tuple[Question, ...] = ()
     papers: tuple[Paper, ...] = ()
+    stored: str = ""  # the stored study that it reads; "" = none
     fast: Mapping[str, Any] = field(default_factory=dict)  # parameters of its notebook that make it end within 25 s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import random
+import sys
 import time
 import traceback
 import types
@@ -134,13 +135,13 @@ def _shown(value: Any) -> str:
 
 
 def _seed() -> None:
-    """Make what is random the same for every call."""
+    """Make what is random the same for every call; torch, where it isn't loaded yet, begins in the same state anyway."""
     import numpy as np
-    import torch
 
     random.seed(0)
     np.random.seed(0)
-    torch.manual_seed(0)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 def plain(finding: Finding) -> Mapping[str, Any]:

@@ -2,14 +2,15 @@
 
 {"schema": 1, "person": "", "language": "en", "began": ISO time,
  "exercises": {"01.1": {"opened", "tries", "verdict", "solved", "hints", "saw_solution", "resets", "misconceptions": {NAME: times}}},
- "questions": {"01.p1": {"value", "at", "measured"}}}
+ "questions": {"01.p1": {"value", "at", "measured"}},
+ "quiz": {"answers", "right", "of", "tries", "at"}, "scores": {SHA256 of a word: best score of that challenge}}    both may be absent
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ import orjson
 from workbench import _lock
 from workbench.errors import ArtifactError, InvalidInput
 from workbench.lessons.exercise import Finding
+from workbench.lessons.quiz import Marked
 
 SCHEMA = 1
 NAME = "progress.json"
@@ -113,9 +115,35 @@ class Progress:
                 kept["measured"] = value
         return {**kept, "measured": value}
 
-    def forget(self, name: str) -> bool:
-        """Take out one question or exercise, or all of a lesson (`01`); False when there was nothing."""
+    def quizzed(self, marked: Marked) -> dict[str, Any]:
+        """Keep the answers to the quiz as they were handed in last, and return what is kept."""
         with self._changing() as record:
+            tries = record.get("quiz", {}).get("tries", 0) + 1
+            kept = {
+                "answers": dict(marked.answers),
+                "right": marked.num_right,
+                "of": len(marked.answers),
+                "tries": tries,
+                "at": _now(),
+            }
+            record["quiz"] = kept
+        return dict(kept)
+
+    def scored(self, score: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep a score where it is the best of its word, and return the best."""
+        with self._changing() as record:
+            scores = record.setdefault("scores", {})
+            best = scores.get(score["word_sha256"])
+            if best is None or score["times_smaller"] > best["times_smaller"]:
+                scores[score["word_sha256"]] = dict(score) | {"at": _now()}
+            kept = scores[score["word_sha256"]]
+        return dict(kept)
+
+    def forget(self, name: str) -> bool:
+        """Take out one question or exercise, all of a lesson (`01`), or the `quiz`; False when there was nothing."""
+        with self._changing() as record:
+            if name in ("quiz", "scores"):
+                return record.pop(name, None) is not None
             gone = [
                 (group, key)
                 for group in ("exercises", "questions")

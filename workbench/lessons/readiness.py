@@ -22,7 +22,7 @@ GLOO = "import sys, torch.distributed as d; sys.exit(0 if d.is_available() and d
 
 def look(store: Path) -> list[Finding]:
     """Return every finding; takes some seconds, since one check is really carried out."""
-    return [*examine(store), _lab(), _digits(), _port(), _processes(), _notebooks(), _check()]
+    return [*examine(store), _lab(), _serving(), _digits(), _port(), _processes(), _notebooks(), _check()]
 
 
 def expected_minutes() -> int:
@@ -46,6 +46,16 @@ def _lab() -> Finding:
     if missing:
         return Finding("notebooks and widgets", "FAIL", f"missing: {', '.join(missing)}", "install the workbench again")
     return Finding("notebooks and widgets", "PASS", ", ".join(f"{name} {metadata.version(name)}" for name in names[:4]))
+
+
+def _serving() -> Finding:
+    """What lessons 09 and 10 take besides: the server and its clients, keys and signatures."""
+    missing = [name for name in ("fastapi", "uvicorn", "grpc", "tritonclient", "aiohttp", "model_signing", "cryptography") if find_spec(name) is None]  # fmt: skip
+    if missing:
+        return Finding(
+            "server, signatures", "WARN", f"missing: {', '.join(missing)}", "pip install 'workbench[workshop]'"
+        )
+    return Finding("server, signatures", "PASS", "for lessons 09 and 10")
 
 
 def _digits() -> Finding:

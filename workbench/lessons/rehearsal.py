@@ -1,4 +1,4 @@
-"""How long each lesson really takes on this machine: measured by running its solution, kept, and shown to learners."""
+"""How long each lesson really takes on this machine, and how much memory: measured by running its solution, kept, and shown."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from workbench.ceilings import cache_folder
 from workbench.lessons import build
+from workbench.lessons._kernel_memory import KernelMemory
 from workbench.lessons.exercise import Lesson
 from workbench.nouns import SCHEMA
 
@@ -18,12 +19,13 @@ SLOW_SECONDS = 10.0  # a cell that takes longer is named
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """One lesson's solution as it ran: seconds in all, and of each slow cell (its first line)."""
+    """One lesson's solution as it ran: seconds in all, and of each slow cell (its first line), memory of its kernel."""
 
     number: str
     seconds: float
     budget_seconds: float
     slow_cells: tuple[tuple[str, float], ...]
+    memory_bytes: int = 0  # the kernel's, at most; 0 = not measured
 
     @property
     def is_within_budget(self) -> bool:
@@ -55,12 +57,13 @@ def _run(lesson: Lesson, folder: Path, parameters: dict[str, Any]) -> Rehearsed:
     place = folder / "notebooks" / "workshop" / source.name
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(source.read_bytes())
-    done = execute(place, folder / source.name, parameters=parameters)
+    with KernelMemory() as memory:
+        done = execute(place, folder / source.name, parameters=parameters)
     cells = [
         (cell.source.partition("\n")[0], _seconds(cell)) for cell in done.notebook.cells if cell.cell_type == "code"
     ]
     slow = tuple((line, round(seconds, 1)) for line, seconds in cells if seconds > SLOW_SECONDS)
-    return Rehearsed(lesson.number, round(done.took_seconds, 1), lesson.run_seconds, slow)
+    return Rehearsed(lesson.number, round(done.took_seconds, 1), lesson.run_seconds, slow, memory.peak_bytes)
 
 
 def _seconds(cell: Any) -> float:

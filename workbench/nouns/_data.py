@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """How texts became numbers."""
+
+    vocabulary: int
+    tokenizer: str = ""  # folder of the checkpoint whose tokenizer read them; "" = they are bytes
+    padding: int | None = None  # token that fills up short texts, told by attention_mask; None = nothing tells it
+
+
+@dataclass(frozen=True)
 class DataCard:
     """What is known of a data set before it is loaded."""
 
@@ -25,6 +34,7 @@ class DataCard:
     licence: str = ""
     source: str = ""
     synthetic: bool = False
+    tokens: Tokens | None = None  # None = there is no text, or nothing is known of its tokens
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,12 @@ class MeasureContext(Protocol):
 
     def open(self, artifact: Artifact, *, threads: int = 1) -> Session: ...
 
-    def fresh(self, function: str, artifacts: list[Artifact], *, threads: int = 1, **options: Any) -> Any:
+    def fresh(
+        self, function: str, artifacts: list[Artifact], *, threads: int = 1, decoding: bool = False, **options: Any
+    ) -> Any:
         """Call `module:function(sessions, **options)` in a new process; `sessions` open the artifacts lazily.
 
-        With `decoding=True` they open them as decoders.
+        With `decoding` they open them as decoders.
         """
 
     def prepare(self, function: str, artifacts: list[Artifact], *, threads: int = 1, **options: Any) -> Any:

@@ -27,6 +27,13 @@ class Launcher(Part):
         """Return reasons against starting anything so; empty means yes."""
         return []
 
+    def num_places(self) -> int | None:
+        """Return how many jobs fit side by side; None = that is for whoever starts them to say.
+
+        Raises InvalidInput where not one fits, or there is nothing to start it on.
+        """
+        return None
+
     @property
     def updates_between_checkpoints(self) -> int:
         """How often what a training needs to go on is written; 0 = never."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from workbench.extents import Extents
 from workbench.nouns import DataCard, ModelCard, Quantization, Splits
 from workbench.part._model import Model
 from workbench.part._part import Part
@@ -80,8 +81,8 @@ class Step(Part):
         """Whether it trains in a way that may be spread over processes: every process of a job runs it then."""
         return False
 
-    def why_not_spread(self) -> list[str]:
-        """Return reasons against this step in a job under a layout; a step that trains nothing is done by one process."""
+    def why_not_spread(self, extents: Extents) -> list[str]:
+        """Return reasons against this step under a layout that splits so; a step that trains nothing is done by one process."""
         return []
 
     @classmethod

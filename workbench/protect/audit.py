@@ -85,17 +85,17 @@ class Audit:
         return seq, hashlib.sha256(last).hexdigest() if last else FIRST
 
     def _write(self, file: IO[bytes], line: bytes) -> None:
-        """Write a line whole or not at all, then the head."""
+        """Write a line and the head, or neither: a log that runs ahead of its head looks as if it had been cut."""
         before = file.seek(0, os.SEEK_END)
+        partial = head_of(self.log).with_name(f".{self.log.name}.head.partial")
         try:
             if file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.log))
+            partial.write_bytes(line)
+            partial.replace(head_of(self.log))
         except OSError:
             os.ftruncate(file.fileno(), before)
             raise
-        partial = head_of(self.log).with_name(f".{self.log.name}.head.partial")
-        partial.write_bytes(line)
-        partial.replace(head_of(self.log))
 
 
 def verify(log: Path, keys_folder: Path, *, head: Path | None = None) -> Verdict:

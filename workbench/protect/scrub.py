@@ -6,6 +6,7 @@ format knows where); the recorded probe's real examples, for which made-up ones 
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import shutil
 import socket
@@ -101,7 +102,11 @@ def _made_up(real: np.ndarray) -> np.ndarray:
 
 
 def _own_words() -> tuple[str, ...]:
-    return (getpass.getuser(), socket.gethostname(), str(Path.home()), str(Path.cwd()))
+    words = [socket.gethostname(), str(Path.cwd())]
+    for ask in (getpass.getuser, lambda: str(Path.home())):
+        with contextlib.suppress(KeyError, OSError, RuntimeError):  # a user without a name, as in containers
+            words.append(ask())
+    return tuple(words)
 
 
 def _left(folder: Path, words: tuple[str, ...]) -> list[str]:

@@ -19,7 +19,7 @@ from workbench.part import Step
 from workbench.search._aims import AIMS
 from workbench.store import Store
 
-NUM_STRENGTHS = 20  # between the ends that the parameter allows
+VALUES = tuple(round(number / 20, 6) for number in range(1, 20))  # strengths that are tried where they are legal
 
 
 @dataclass(frozen=True)
@@ -103,17 +103,22 @@ def _strengths(job: Job, step: str, parameter: str, latency: float) -> tuple[int
         problems.append("there is no model as trained to be faster than: put the training first")
     if problems:
         raise InvalidInput(problems)
-    values = [round(number / NUM_STRENGTHS, 6) for number in range(1, NUM_STRENGTHS)]
-    return place, [value for value in values if _is_legal(job, place, parameter, value)]
+    against = {value: _why_not(job, place, parameter, value) for value in VALUES}
+    legal = [value for value, reasons in against.items() if not reasons]
+    if not legal:
+        raise InvalidInput(
+            against[VALUES[-1]], next_move=f"mend the recipe: no {parameter} of {step} can be tried in it"
+        )
+    return place, legal
 
 
-def _is_legal(job: Job, place: int, parameter: str, value: float) -> bool:
+def _why_not(job: Job, place: int, parameter: str, value: float) -> list[str]:
     made = job.steps[place]
     try:
         build(type(made), {**made.model_dump(), parameter: value})
-    except InvalidInput:
-        return False
-    return not _with(job, place, parameter, value).why_not()
+    except InvalidInput as error:
+        return list(error.problems)
+    return _with(job, place, parameter, value).why_not()
 
 
 def _with(job: Job, place: int, parameter: str, value: float) -> Job:

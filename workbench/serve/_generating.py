@@ -6,7 +6,7 @@ import asyncio
 import codecs
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from workbench.part import Decoder
 from workbench.serve.refusal import Refusal
+from workbench.tokenizer import Tokenizer
 
 NUM_BYTES = 256  # a vocabulary of this size is bytes: its text needs no tokenizer
 MAX_TOKENS = 64  # when a request names none
@@ -57,8 +58,12 @@ def wish(record: Mapping[str, Any]) -> Wish:
 class Generator:
     """Lives in one event loop; each stream has a thread while it generates."""
 
-    def __init__(self, decoder: Decoder, num_streams: int) -> None:
-        self._decoder, self._num_streams = decoder, num_streams
+    def __init__(self, decoder: Decoder, num_streams: int, tokenizer: Tokenizer | None = None) -> None:
+        self._decoder, self._num_streams, self._tokenizer = (
+            decoder,
+            num_streams,
+            tokenizer,
+        )  # None = bytes, or tokens alone
         self._threads = ThreadPoolExecutor(num_streams, thread_name_prefix="generate")
         self._num_busy = 0
 
@@ -81,7 +86,7 @@ class Generator:
     ) -> AsyncGenerator[dict[str, Any], None]:
         loop, end = asyncio.get_running_loop(), time.monotonic() + seconds
         random = np.random.default_rng(asked.seed)
-        text = codecs.getincrementaldecoder("utf-8")("replace")
+        write = self._writer(tokens)
         self._num_busy += 1
         try:
             reading = await loop.run_in_executor(self._threads, self._decoder.read, tokens)
@@ -91,8 +96,7 @@ class Generator:
                 is_end, is_last = token in self._decoder.ends, index == num_tokens - 1
                 is_late = time.monotonic() > end
                 reason = "end" if is_end else "length" if is_last else "time" if is_late else ""
-                piece = text.decode(bytes([token]), bool(reason)) if self._is_bytes else ""
-                yield {"text_output": piece, "token": token, "finish_reason": reason}
+                yield {"text_output": write(token, bool(reason)), "token": token, "finish_reason": reason}
                 if reason:
                     return
                 logits = await loop.run_in_executor(self._threads, reading.go_on, token)
@@ -101,12 +105,27 @@ class Generator:
 
     @property
     def _is_bytes(self) -> bool:
-        return self._decoder.vocabulary == NUM_BYTES
+        return self._tokenizer is None and self._decoder.vocabulary == NUM_BYTES
+
+    def _writer(self, before: Sequence[int]) -> Callable[[int, bool], str]:
+        """Return what gives the text that a token completes; "" where it completes none, or nobody knows the tokens."""
+        if self._tokenizer is not None:
+            complete = self._tokenizer.writer(before)
+            return lambda token, _is_last: complete(token)
+        if not self._is_bytes:
+            return lambda _token, _is_last: ""
+        text = codecs.getincrementaldecoder("utf-8")("replace")
+        return lambda token, is_last: text.decode(bytes([token]), is_last)
 
     def _tokens(self, asked: Wish) -> Sequence[int]:
-        if asked.text is not None and not self._is_bytes:
-            raise Refusal("invalid", "this model has a tokenizer of its own, which is not here: give tokens")
-        tokens = asked.tokens if asked.text is None else tuple(asked.text.encode(errors="replace"))
+        if asked.text is None:
+            tokens: Sequence[int] = asked.tokens
+        elif self._tokenizer is not None:
+            tokens = self._tokenizer.encode(asked.text)
+        elif self._is_bytes:
+            tokens = tuple(asked.text.encode(errors="replace"))
+        else:
+            raise Refusal("invalid", "this model has a tokenizer of its own, which the artifact lacks: give tokens")
         if not 0 < len(tokens) < self._decoder.context:
             raise Refusal("invalid", f"{len(tokens)} tokens: it takes 1 to {self._decoder.context - 1}")
         if not all(0 <= token < self._decoder.vocabulary for token in tokens):

@@ -22,6 +22,7 @@ from workbench.serve.refusal import Refusal
 OPEN = ("ServerLive", "ServerReady")  # without a key, as the standard health service
 MANAGING = {"RepositoryModelLoad": "load", "RepositoryModelUnload": "unload"}  # as REST calls them
 MAX_STREAMS = 256  # calls at once on one connection
+FAULT = "UNKNOWN"  # what gRPC tells of a call that raises; it is counted and written down as such
 
 
 class Server:
@@ -88,11 +89,13 @@ def _admitted(desk: Desk, name: str, method: Any) -> Any:
     scope = "" if name in OPEN else ADMIN if name in MANAGING else PREDICT
 
     async def call(calls: Calls, request: Any, context: Any) -> Any:
-        visit, status = desk.begun("grpc", MANAGING.get(name, name), context.peer()), "OK"
+        visit, status = desk.begun("grpc", MANAGING.get(name, name), context.peer()), FAULT
         try:
             if scope:
                 desk.admit(visit, _authorization(context), scope)
-            return await method(calls, request, visit)
+            answer = await method(calls, request, visit)
+            status = "OK"
+            return answer
         except Refusal as refusal:
             status = refusal.grpc_status
             return await context.abort(getattr(grpc.StatusCode, status), str(refusal))
@@ -173,12 +176,13 @@ class _Stream:
 
     async def answers(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         async for request in requests:
-            visit, status = self.desk.begun("grpc", "infer", context.peer()), "OK"
+            visit, status = self.desk.begun("grpc", "infer", context.peer()), FAULT
             try:
                 self.desk.admit(visit, _authorization(context), PREDICT)
                 answer = service_pb2.ModelStreamInferResponse(
                     infer_response=await self.calls.ModelInfer(request, visit)
                 )
+                status = "OK"
             except Refusal as refusal:
                 status = refusal.grpc_status
                 if visit.key is None:

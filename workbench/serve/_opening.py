@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench import artifact
+from workbench import artifact, tokenizer
 from workbench.errors import ArtifactError, WorkbenchError
 from workbench.nouns import Artifact
 from workbench.part import Decoder, Session
@@ -64,7 +64,7 @@ def opened(found: Found, version: int, *, trust: Trust, threads: int, streams: i
     batcher = Batcher(session, signature, statistics, together=together, is_quick=is_quick)
     return Served(
         found.name, version, folder, saved.card, config, signature, statistics, batcher, session,
-        Generator(decoder, streams) if decoder else None, signer,
+        Generator(decoder, streams, tokenizer.from_files(saved.files or {})) if decoder else None, signer,
         encrypt.is_encrypted(folder),
     )  # fmt: skip
 

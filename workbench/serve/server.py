@@ -82,7 +82,11 @@ async def serve(settings: Settings, on_ready: Callable[[Started], None]) -> None
     http = _http_server.server(_rest.app(desk), settings.limits, tls=_http_server.tls_options(*files))
     serving = asyncio.create_task(http.serve(sockets=[listening]))
     await remote.start()
-    while not http.started and not serving.done():
+    while not http.started:
+        if serving.done():
+            await remote.stop(0)
+            serving.result()  # raises what ended it; without an error it was told to stop
+            return
         await asyncio.sleep(0.005)
     flushing = asyncio.create_task(trail.keep_flushing()) if trail else None
     if trail:
@@ -122,8 +126,34 @@ def _check(settings: Settings) -> None:
     for path in (settings.tls_cert, settings.tls_key, settings.client_ca):
         if path is not None and not path.is_file():
             problems.append(f"no file {path}")
-    if problems:
+    if problems := problems or _tls_problems(settings):
         raise InvalidInput(problems)
+
+
+def _tls_problems(settings: Settings) -> list[str]:
+    """Say what is wrong with certificate, key or authority, before either port would fail on it in its own way."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    problems = []
+    if settings.tls_cert is not None:
+        try:
+            context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")  # or it would ask the terminal
+        except (ssl.SSLError, OSError) as error:
+            problems.append(
+                f"{settings.tls_cert} and {settings.tls_key} are no certificate and its key without a password, as PEM "
+                f"({_reason(error)})"
+            )
+    if settings.client_ca is not None:
+        try:
+            context.load_verify_locations(settings.client_ca)
+        except (ssl.SSLError, OSError) as error:
+            problems.append(f"{settings.client_ca} is no certificate as PEM ({_reason(error)})")
+    return problems
+
+
+def _reason(error: OSError) -> str:
+    return str(getattr(error, "reason", None) or error.strerror or type(error).__name__)
 
 
 def _policy(settings: Settings) -> tuple[str, Policy]:

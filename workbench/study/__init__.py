@@ -14,6 +14,7 @@ from workbench._made import tell_made
 from workbench.errors import Cancelled, InvalidInput
 from workbench.job import Job
 from workbench.nouns import Run
+from workbench.part import Launcher
 from workbench.queue._work import Work
 from workbench.store import Store
 from workbench.study._fastest import FASTEST, in_each_format, recipes_in_several_formats, which_is_fastest
@@ -24,6 +25,9 @@ __all__ = [
     "FASTEST", "Label", "Progress", "Study", "carry_out_all", "carry_out_study", "check_study", "expand", "fastest_asked",
     "in_each_format", "labels", "read_study", "recipes_in_several_formats", "which_is_fastest", "with_relatives",
 ]  # fmt: skip
+
+
+WORKERS = 2  # jobs side by side, where nobody says how many
 
 
 @dataclass(frozen=True)
@@ -126,28 +130,40 @@ def _with_roles(value: Any, roles: Mapping[str, Any], place: str) -> Any:
 
 
 def carry_out_study(
-    study: Study, store: Store, *, workers: int = 2, on_event: Callable[[Progress], None] | None = None
+    study: Study,
+    store: Store,
+    *,
+    workers: int | None = None,  # None = as many as fit where the launcher knows, else 2
+    launcher: Launcher | None = None,  # of every job; None = a process on this machine
+    on_event: Callable[[Progress], None] | None = None,
 ) -> list[Run]:
     """Carry out every job that isn't done yet, `workers` at a time; returns one run per job, in `expand`'s order.
 
     A failed job doesn't stop the others; those that compare themselves with it are returned as failed without a run id.
-    Ctrl-C cancels the workers and raises Cancelled; what was finished, also steps of unfinished jobs, is kept.
+    Ctrl-C cancels the workers and raises Cancelled; what was finished, also steps of unfinished jobs, is kept. Whatever
+    the launcher, a job is the same one: what is done is found.
     """
-    return carry_out_all(expand(study), store, workers=workers, on_event=on_event, name=study.name)
+    jobs = expand(study)
+    if launcher is not None:
+        jobs = [replace(job, launcher=launcher) for job in jobs]
+        if reasons := [*launcher.missing(), *launcher.why_not()]:
+            raise InvalidInput(reasons)
+    return carry_out_all(jobs, store, workers=workers, on_event=on_event, name=study.name)
 
 
 def carry_out_all(
     jobs: Sequence[Job],
     store: Store,
     *,
-    workers: int = 2,
+    workers: int | None = None,
     on_event: Callable[[Progress], None] | None = None,
     name: str = "the work",
 ) -> list[Run]:
     """Do the same for jobs in an order in which parents and references come first (`with_relatives`)."""
-    work = Work(store, workers=workers)
+    work = Work(store)
     for job in jobs:
         work.add(job)
+    work.workers = workers or _num_places(work) or WORKERS
     teller = Teller(work, on_event or (lambda progress: None))
     try:
         teller.say()
@@ -165,3 +181,9 @@ def carry_out_all(
     runs = [work.ended[job.job_id] for job in jobs]
     tell_made(runs, store.root)
     return runs
+
+
+def _num_places(work: Work) -> int | None:
+    """Return how many of the waiting jobs fit side by side, where their launcher knows; raises InvalidInput where none does."""
+    launchers = {job.launcher.model_dump_json(): job.launcher for job in work.waiting.values()}
+    return min((places for each in launchers.values() if (places := each.num_places())), default=None)

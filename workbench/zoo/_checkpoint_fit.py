@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from workbench import tokenizer
 from workbench.nouns import DataCard
 from workbench.zoo import _layers
 from workbench.zoo._checkpoint import Checkpoint
@@ -51,11 +53,22 @@ def notes(checkpoint: Checkpoint, data: DataCard) -> tuple[str, ...]:
     found = []
     if data.task.endswith("classification") and has_new_head(checkpoint, data):
         found.append(f"new last layer for {data.num_classes} classes, to be trained")
-    if data.task == "language-modelling" and data.num_classes < vocabulary(checkpoint):
-        found.append(
-            f"{data.name} uses {data.num_classes} of {vocabulary(checkpoint)} tokens, not as the model learned them"
-        )
+    if vocabulary(checkpoint) and "tokens" in {spec.name for spec in data.inputs}:
+        found += _notes_on_tokens(checkpoint, data)
     return tuple(found)
+
+
+def _notes_on_tokens(checkpoint: Checkpoint, data: DataCard) -> list[str]:
+    """Return what is to be said when the data's tokens aren't those that the model learned."""
+    own = Path(checkpoint.source).expanduser()
+    if data.tokens is None or not data.tokens.tokenizer:
+        count = data.tokens.vocabulary if data.tokens else data.num_classes
+        said = f"{data.name} uses {count} of {vocabulary(checkpoint)} tokens, not as the model learned them"
+        there = (own / tokenizer.FILE).exists()
+        return [said + (f": text_files and text_csv take tokenizer={checkpoint.source}" if there else "")]
+    if tokenizer.same(own, data.tokens.tokenizer):
+        return []
+    return [f"{data.name} is read by the tokenizer of {data.tokens.tokenizer}, not by the model's own"]
 
 
 def has_new_head(checkpoint: Checkpoint, data: DataCard) -> bool:
@@ -116,15 +129,16 @@ def _why_not_text(checkpoint: Checkpoint, data: DataCard, task: str) -> list[str
     names = {spec.name: spec for spec in data.inputs}
     if "tokens" not in names:
         return [f"the model takes tokens (batch, length), {data.name} has {', '.join(names)}"]
-    reasons = []
+    reasons, is_lm = [], task == "language-modelling"
     length = int(names["tokens"].shape[1])
     longest: Any = min((checkpoint.config[key] for key in LENGTH_KEYS if checkpoint.config.get(key)), default=length)
     if length > longest:
         reasons.append(f"the model reads at most {longest} tokens, {data.name} has sequences of {length}")
-    if task != "language-modelling":
+    num_tokens = max(data.tokens.vocabulary if data.tokens else 0, data.num_classes if is_lm else 0)
+    if num_tokens > vocabulary(checkpoint) > 0:
+        reasons.append(f"the model knows {vocabulary(checkpoint)} tokens, {data.name} has {num_tokens}")
+    if not is_lm:
         return reasons
-    if data.num_classes > vocabulary(checkpoint):
-        reasons.append(f"the model knows {vocabulary(checkpoint)} tokens, {data.name} has {data.num_classes}")
     if checkpoint.config.get("is_encoder_decoder") and "decoder_input_ids" not in names:
         reasons.append(
             f"an encoder-decoder needs an input called decoder_input_ids; {data.name} has {', '.join(names)}"

@@ -34,7 +34,7 @@ def load(checkpoint: Checkpoint, folder: Path, data: DataCard) -> Wrapped:
         options["attn_implementation"] = "eager"  # sdpa of masked cross-attention does not reach ONNX
     inner = _load(checkpoint, folder, auto, options)
     if role != "image-classification":
-        _one_pass(inner.config.get_text_config(), role)
+        _one_pass(inner.config.get_text_config(), role, data)
     names = [spec.name for spec in data.inputs]
     _check_names(inner, names)
     return Wrapped(inner, names, renamed=TRANSFORMERS_NAMES, fit=_fit(checkpoint, data))
@@ -89,10 +89,16 @@ def _classes(data: DataCard) -> dict[str, Any]:
     }
 
 
-def _one_pass(config: Any, role: str) -> None:
-    """Let a text model answer whole texts at once: no cache between calls; classifiers take batches without padding."""
+def _one_pass(config: Any, role: str, data: DataCard) -> None:
+    """Let a text model answer whole texts at once, no cache between calls; classifiers that read from left to right look at
+    the last token that is no padding, or at the very last one where nothing tells padding.
+    """
     config.use_cache = False
-    if role == "text-classification" and getattr(config, "pad_token_id", None) is None:
+    if role != "text-classification":
+        return
+    if data.tokens and data.tokens.padding is not None:
+        config.pad_token_id = data.tokens.padding
+    elif getattr(config, "pad_token_id", None) is None:
         config.pad_token_id = NO_PADDING
 
 

@@ -1,0 +1,84 @@
+"""Retakes README's pictures of the workbench in JupyterLab: `python docs/take_pictures.py [RUNS]`, after `make run` made the runs.
+
+They show a copy of the store: what is picked there isn't kept, and nothing is run.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "browser"))
+
+from ensure_browser import find_browser  # noqa: E402
+from own_lab import running_lab  # noqa: E402
+from playwright.sync_api import Page, sync_playwright  # noqa: E402
+from workbench_page import CHART, NOTEBOOK, open_workbench, tab  # noqa: E402
+
+SETTLE_MS = 4000
+BUDGET_KB = "160"
+HEIGHT, STATUS_BAR = 1400, 30  # pixels
+
+
+def main(store: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder, running_lab(Path(folder)) as lab, sync_playwright() as playwright:
+        (lab.root / NOTEBOOK).write_text(json.dumps(_without_beginning()))
+        shutil.copytree(store, Path(folder) / "runs", ignore=shutil.ignore_patterns(".*"))
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        open_workbench(page, lab)
+        page.set_viewport_size({"width": 1500, "height": HEIGHT})
+        _workbench(page)
+        _of_tab(page, "Compare", ".wb-compare-runs .js-plotly-plot")
+        _of_tab(page, "Examples", ".wb-gallery img")
+        browser.close()
+
+
+def _without_beginning() -> dict:
+    """Return the notebook without the cell that queues runs."""
+    record = json.loads((ROOT / "notebooks" / NOTEBOOK).read_text())
+    for cell in record["cells"]:
+        if cell["id"] == "begin":
+            cell["source"] = [line for line in cell["source"] if not line.startswith("begin(")]
+    return record
+
+
+def _workbench(page: Page) -> None:
+    page.locator(".wb-presets button", has_text="channels 50 % + int8").click()
+    budget = page.locator(".wb-budget-max_bytes")
+    budget.locator("input[type=checkbox]").click()
+    readout = budget.locator(".widget-readout[contenteditable=true]")
+    readout.fill(BUDGET_KB)
+    readout.press("Enter")
+    page.wait_for_function(
+        f"() => document.querySelector('{CHART}')._fullData.some(each => /estimated/.test(each.name))"
+    )
+    page.locator(".wb-workbench").evaluate("each => each.scrollIntoView()")
+    _picture(page, "workbench")
+
+
+def _of_tab(page: Page, title: str, awaited: str) -> None:
+    """Take what is in sight of a tab, the page's status bar left out."""
+    tab(page, title)
+    page.wait_for_selector(awaited)
+    page.wait_for_timeout(SETTLE_MS)
+    page.locator(".wb-main").evaluate("each => each.scrollIntoView()")
+    page.wait_for_timeout(SETTLE_MS)
+    place = page.locator(".wb-main").bounding_box()
+    assert place is not None
+    seen = {**place, "height": min(place["height"], HEIGHT - STATUS_BAR - place["y"])}
+    page.screenshot(path=ROOT / "docs" / f"{title.lower()}.png", clip=seen)
+
+
+def _picture(page: Page, name: str) -> None:
+    page.wait_for_timeout(SETTLE_MS)
+    page.screenshot(path=ROOT / "docs" / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "runs")
