@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from _results import finish, median  # noqa: E402
 
-from tests.shrink import made  # noqa: E402
+from workbench.shrink import synthetic as made  # noqa: E402
 
 TURNS = 5
 INT8, INT4 = "weight_only bits=8 group_size=none", "weight_only bits=4 group_size=128"
@@ -57,9 +57,12 @@ def main() -> None:
     asked.add_argument(
         "--folder", type=Path, default=None, help="where the checkpoints are made; default: the system's"
     )
+    asked.add_argument(
+        "--turns", type=int, default=TURNS, help="of copy, int8, int4 and load-all, after one that warms up"
+    )
     options = asked.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        samples, resident = _in_turn(Path(folder))
+        samples, resident = _in_turn(Path(folder), options.turns)
         large = _large(Path(folder), options.gib)
     ratios = {
         name: median([one / other for one, other in zip(samples[name], samples["cp"])]) for name in ("int8", "int4")
@@ -82,7 +85,7 @@ def main() -> None:
     )  # fmt: skip
 
 
-def _in_turn(folder: Path) -> tuple[dict[str, list[float]], dict[str, int]]:
+def _in_turn(folder: Path, turns: int) -> tuple[dict[str, list[float]], dict[str, int]]:
     """Return seconds of each way in each turn, and the most bytes in memory."""
     source = made.llama(folder / "three", layers=11, width=3072, vocabulary=4096, per_file=11)
     ways = {
@@ -93,7 +96,7 @@ def _in_turn(folder: Path) -> tuple[dict[str, list[float]], dict[str, int]]:
     }
     samples: dict[str, list[float]] = {name: [] for name in ways}
     resident = dict.fromkeys(ways, 0)
-    for turn in range(TURNS + 1):
+    for turn in range(turns + 1):
         for name, command in ways.items():
             seconds, most = _timed(command)
             shutil.rmtree(folder / "out")

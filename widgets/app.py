@@ -47,6 +47,8 @@ TABS = {
     "Examples": "examples:Examples",
     "Latency": "latency:Latency",
     "Distribute": "distribute:Distribute",
+    "Plan": "plan_model:PlanModel",
+    "Shrink": "shrink_checkpoint:ShrinkCheckpoint",
     "Serve": "serve_model:ServeModel",
     "Batch": "start_batch:StartBatch",
     "Copy as": "take_away:TakeAway",

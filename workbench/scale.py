@@ -140,8 +140,11 @@ class _Rounds:
         torch.manual_seed(self.job.seed)
         self.model = self.job.model.build(self.job.data.card())
         self.train = self.job.data.load().train
+        self.state_bytes = 0  # of this process while all train together
 
     def go(self) -> dict[str, Any]:
+        import torch.distributed as dist
+
         num, kept = self.team.size, dict[str, list[float]](together=[], independent=[])
         thrown, every = 0, []
         own, grown = self.step.batch_size // num, self.step.batch_size
@@ -160,7 +163,9 @@ class _Rounds:
             kept["together"].append(num * solo / together)
             if len(kept["together"]) == self.plan.rounds:
                 break
-        return {"processes": num, **kept, "thrown": thrown, "rounds": every}
+        state = [0] * num
+        dist.all_gather_object(state, self.state_bytes)
+        return {"processes": num, **kept, "thrown": thrown, "rounds": every, "state_bytes": state}
 
     def _turn(self, batch_size: int, *, only_leader: bool = False, spread: bool = False) -> float:
         """Train anew and return the mean seconds of a timed update, of the slowest process; all begin together."""
@@ -173,10 +178,23 @@ class _Rounds:
         taken = 0.0
         if self.team.leads or not only_leader:
             how = self.job.layout.spread(self.folder / "none", every=0) if spread else Spread()
+            if spread:
+                self._weigh(how)
             taken = self._train(copy.deepcopy(self.model), batch_size, how)
         told: list[float] = [0.0] * self.team.size
         dist.all_gather_object(told, taken)
         return max(told)
+
+    def _weigh(self, how: Spread) -> None:
+        """Note the bytes of parameters, gradients and optimizer state that this process holds after an update."""
+        keep = how.keep
+
+        def weighed(optimizers: list[Any], **named: Any) -> None:
+            if not self.state_bytes:
+                self.state_bytes = _held_bytes(how.modules, optimizers)
+            keep(optimizers, **named)
+
+        how.keep = weighed  # type: ignore[method-assign]
 
     def _train(self, model: nn.Module, batch_size: int, spread: Spread) -> float:
         from workbench.train import fit
@@ -189,6 +207,21 @@ class _Rounds:
         options = {**self.step.model_dump(), "epochs": 1, "batch_size": batch_size}
         fit(model, _rows(self.train, total * batch_size), seed=self.job.seed, say=note, spread=spread, **options)
         return (moments[-1] - moments[WARM_UPS - 1]) / self.plan.updates
+
+
+def _held_bytes(modules: list[nn.Module], optimizers: list[Any]) -> int:
+    """Return the bytes of this process's own parts."""
+    parameters = [each for module in modules for each in module.parameters()]
+    held = [*parameters, *(each.grad for each in parameters if each.grad is not None)]
+    held += [
+        value
+        for each in optimizers
+        for state in each.state.values()
+        for value in state.values()
+        if hasattr(value, "numel")
+    ]
+    local = [each.to_local() if hasattr(each, "to_local") else each for each in held]
+    return sum(each.numel() * each.element_size() for each in local)
 
 
 def _rows(examples: Examples, count: int) -> Examples:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from lab_page import command, wait_for_kernel
+from large_models import plan_and_shrink
 from own_lab import Lab, running_lab, running_voila
 from playwright.sync_api import Page, expect
 from workbench_page import (
@@ -30,6 +31,7 @@ from workbench_page import (
 
 from workbench.bench import carry_out
 from workbench.job import Job
+from workbench.shrink import synthetic
 from workbench.store import Store
 
 METRICS = [{"use": "size"}, {"use": "quality"}, {"use": "latency", "pairs": 6, "restarts": 1, "singles": 30}]
@@ -66,7 +68,9 @@ def _write_notebook(path: Path) -> None:
     path.write_text(json.dumps(record))
 
 
-def test_a_person_explores_runs_and_compares(page: Page, place: Lab, outside_requests: list[str]) -> None:
+def test_a_person_explores_runs_and_compares(
+    page: Page, place: Lab, outside_requests: list[str], tmp_path: Path
+) -> None:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     open_workbench(page, place)
@@ -139,6 +143,10 @@ def test_a_person_explores_runs_and_compares(page: Page, place: Lab, outside_req
     page.wait_for_function("() => document.querySelector('.wb-take-away textarea')?.value.includes('carry_out')")
     assert "int8_static" in text.input_value()
     picture(page, "6-copy")
+
+    # models past this machine, on the same page
+    source = synthetic.llama(tmp_path / "in", layers=2, width=256, vocabulary=256)
+    plan_and_shrink(page, source, tmp_path / "out")
     assert errors == [] and outside_requests == []
 
 

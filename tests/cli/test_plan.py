@@ -18,7 +18,7 @@ def said(*words: str, code: int = 0) -> str:
 
 def test_a_plan_is_a_table_and_a_record() -> None:
     told = said("plan", "llama-3-70b", "--devices", "64", "--price", "2.5")
-    assert "legal layouts" in told and "shard=8 tensor=4 pipeline=2" in told
+    assert "legal layouts" in told and "shard=" in told and "limited by" in told
     found = json.loads(said("plan", "llama-3-70b", "--devices", "64", "--price", "2.5", "--json"))
     first = found["layouts"][0]
     assert first["fits"] and sum(first["memory"].values()) == first["memory_bytes"]

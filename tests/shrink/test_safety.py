@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.shrink import made
 from tests.shrink.small import INT4, one_file
 from workbench.errors import InvalidInput, WorkbenchError
+from workbench.shrink import synthetic as made
 from workbench.shrink.shrink import shrink
 
 MOST_BYTES = 250_000_000  # resident, interpreter and compiler included

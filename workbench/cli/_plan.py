@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli._options import Json
+from workbench.cli import _plan_check
+from workbench.cli._options import HERE, Json, Store
 from workbench.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def plan(
     optimizer: Annotated[str, typer.Option(help="adamw or sgd")] = "adamw",
     price: Annotated[float | None, typer.Option(min=0, help="Of a device for an hour")] = None,
     top: Annotated[int, typer.Option(min=1, help="Rows to print")] = 12,
-    json: Json = False,
+    check: Annotated[bool, typer.Option("--check", help="Simulate a rank of one layout on the real model: minutes of a core, no device")] = False,
+    layout: Annotated[str | None, typer.Option(help="Which one to check, as printed: 'shard=8 tensor=8 recompute'. Default: the first")] = None,
+    store: Store = HERE, json: Json = False,
 ) -> None:  # fmt: skip
     """Table every legal layout of a model over N devices: memory of a rank, time of a step, what limits it.
 
@@ -83,7 +86,10 @@ def plan(
     \b
     --json: {"schema", "model": {…}, "device", "devices", "assumed": {…}, "layouts": [{"layout": {"replicate", "shard",
       "tensor", "pipeline", "recompute"}, "memory": {PART: bytes}, "memory_bytes", "seconds": {PART: s}, "step_seconds",
-      "sent": {AXIS: bytes}, "fits", "tokens_per_second", "share_of_peak", "joules", "limit", "cost"}]}; with --serve
+      "sent": {AXIS: bytes}, "fits", "tokens_per_second", "share_of_peak", "joules", "limit", "cost"}]}; with --check also
+      "checked": {"layout", "stage", "planned": {PART: bytes}, "simulated": {PART: bytes}, "difference", "cpu_seconds",
+      "own_bytes"}, "calibration": [{"title", "processes", "state_planned", "state_measured", "state_error",
+      "seconds_planned", "seconds_measured", "time_error", "date"}]; with --serve
       "ways": [{"precision", "tensor", "groups", "weight_bytes", "cache_bytes", "max_batch", "batch",
       "seconds_per_token", "prompt_seconds", "tokens_per_second", "limit", "fits"}]
     """
@@ -95,6 +101,8 @@ def plan(
     length = length or min(found.context, 4096)
     head = {"model": architecture.record(found), "device": on.title, "devices": devices}
     if serve:
+        if check:
+            raise InvalidInput(["--check simulates a training step, and --serve plans none"], next_move="leave one out")
         ways = serving.plan(found, on, devices, context=length, prompt=length // 2, batch=batch)
         assumed = {"read": serving.READ, "efficiency": serving.EFFICIENCY, "usable": serving.USABLE, "context": length}
         if json:
@@ -107,14 +115,20 @@ def plan(
             raise InvalidInput([f"{value!r} is none of {', '.join(known)}"])
     wanted = training.Wanted(batch or 8 * devices, length, micro_batch, precision, optimizer)  # type: ignore[arg-type]
     layouts = training.plan(found, on, devices, wanted)
+    picked = _plan_check.chosen(layouts, layout)
+    if not json:
+        title = f"{found.name} ({found.num_params / 1e9:.3g} billion parameters) on {devices} × {on.title}, {wanted.batch} × {length} tokens a step"
+        _say_layouts(title, layouts, devices, price, top)
+    simulated = _plan_check.checked(model, wanted, picked) if check else None
+    compared = _plan_check.measured(store) if check else []
     if json:
         assumed = {"usable": training.USABLE, "efficiency": training.EFFICIENCY, "bandwidth": training.BANDWIDTH,
                    "overlap": training.OVERLAP, "batch": wanted.batch, "length": length, "micro_batch": micro_batch}  # fmt: skip
         rows = [{**each.to_json(), "cost": _cost(each.step_seconds, devices, price)} for each in layouts]
-        say_json({**head, "assumed": assumed, "layouts": rows})
-    else:
-        title = f"{found.name} ({found.num_params / 1e9:.3g} billion parameters) on {devices} × {on.title}, {wanted.batch} × {length} tokens a step"
-        _say_layouts(title, layouts, devices, price, top)
+        more = _plan_check.record(simulated, compared) if simulated else {}
+        say_json({**head, "assumed": assumed, "layouts": rows, **more})
+    elif simulated:
+        _plan_check.say(simulated, compared)
 
 
 def hardware(

@@ -29,7 +29,7 @@ def scale(
 
     \b
     --json: {"schema", "kind", "date", "title", "job", "plan", "load1", "machine", "versions", "thrown", "points": [{"processes",
-      "together": [× one], "independent": [× one], "thrown", "rounds": [{"solo_s", "independent_s", "together_s", "kept"}]}]}
+      "together": [× one], "independent": [× one], "state_bytes": [of each process], "thrown", "rounds": [{"solo_s", "independent_s", "together_s", "kept"}]}]}
     """
     from workbench import scale as scaling
     from workbench.charts.scaling import in_words, scaling_data, scaling_figure

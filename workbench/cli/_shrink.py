@@ -76,14 +76,25 @@ def _say(record: Mapping[str, Any], destination: Path) -> None:
 
     layers = [layer for shard in record["shards"].values() for layer in shard["layers"]]
     changed = [layer for layer in layers if "bytes" in layer]
-    worst = sorted(changed, key=lambda layer: -layer["relative_error"])[:WORST]
+    measured = [
+        layer for layer in changed if "relative_error" in layer
+    ]  # steps that see activations tell of blocks instead
+    worst = sorted(measured, key=lambda layer: -layer["relative_error"])[:WORST]
     rows = [(layer["name"], bytes_text(layer["bytes_before"]), bytes_text(layer["bytes"]), f"{layer['relative_error']:.2%}",
              or_dash(layer.get("zeros"), ".1%")) for layer in worst]  # fmt: skip
     head = ("moved most", "before", "after", "‖W − Ŵ‖ / ‖W‖", "zeros")
-    say_rows(head, rows, numbers=head[1:])
+    if rows:
+        say_rows(head, rows, numbers=head[1:])
+    blocks = [layer for layer in layers if layer.get("output_error") is not None]
+    moved = sorted(blocks, key=lambda layer: -layer["output_error"])[:WORST]
+    if moved:
+        lines = [(layer["name"], f"{layer['output_error']:.2%}") for layer in moved]
+        say_rows(("block", "its output moved"), lines, numbers=("its output moved",))
     say = console().print
     ratio = record["bytes_before"] / record["bytes"]
     told = f"{bytes_text(record['bytes_before'])} → {bytes_text(record['bytes'])} ({ratio:.2f} × smaller)"
     say(f"{destination}: {told}, {len(changed)} tensors changed", markup=False)
+    if told := record.get("perplexity"):
+        say(f"  perplexity {told['source']:.4g} → {told['result']:.4g}", markup=False)
     for layer in [layer for layer in layers if layer.get("why_not")][:WORST]:
         say(f"  {layer['name']} was left alone by a step: {'; '.join(layer['why_not'])}", markup=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.distributed.tensor.parallel import (
     ColwiseParallel,
@@ -21,6 +21,7 @@ from workbench.extents import Extents
 from workbench.layout import _blocks
 
 AXES = ("pipeline", "replicate", "shard", "tensor")
+WHOLE = MixedPrecisionPolicy()  # everything in the parameters' own precision
 
 
 def mesh_of(extents: Extents, device_type: str) -> DeviceMesh:
@@ -97,13 +98,15 @@ def _join_tokens(block: nn.Module, mesh: DeviceMesh) -> None:
     block.register_forward_hook(join)
 
 
-def shard_fully(module: nn.Module, blocks: list[nn.Module], mesh: DeviceMesh, extents: Extents) -> None:
+def shard_fully(
+    module: nn.Module, blocks: list[nn.Module], mesh: DeviceMesh, extents: Extents, policy: MixedPrecisionPolicy = WHOLE
+) -> None:
     """Shard parameters, gradients and optimizer state over the data axis: each block by itself, then what is left."""
     data = mesh["replicate", "shard"] if extents.replicate > 1 else mesh["shard"]
     keep = False if extents.pipeline > 1 else None  # parameters gathered, for the next microbatch; None: torch's way
     for block in blocks:
-        fully_shard(block, mesh=data, reshard_after_forward=keep)
-    fully_shard(module, mesh=data, reshard_after_forward=keep)
+        fully_shard(block, mesh=data, reshard_after_forward=keep, mp_policy=policy)
+    fully_shard(module, mesh=data, reshard_after_forward=keep, mp_policy=policy)
 
 
 def local(tensor: Tensor) -> Tensor:

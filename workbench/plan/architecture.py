@@ -104,14 +104,16 @@ class Architecture:
 
         Inputs of norms and of matrices, the attention's q, k, v and output (its matrix is not kept: arXiv 2205.14135), and
         the feed-forward part's inner vectors. After Korthikanti et al., arXiv 2205.05198, section 4, for gated parts and
-        grouped heads. Tensor parallel ranks share all but the four vectors of the hidden size, which sequence parallel
-        ones share too.
+        grouped heads. Tensor parallel ranks share all but the four vectors of the hidden size. Sequence parallel ones share
+        these too, but keep what they gathered before attention and before each matrix that comes first in the feed-forward part.
         """
         whole = 4 * self.hidden
         inner = (4 if self.is_gated else 2) * self.ffn * self.experts_per_token
         shared = (2 * self.q_width + 2 * self.kv_width + inner) / tensor
-        ours = whole / tensor if is_sequence_parallel else whole
-        return ours + shared, self.hidden / tensor if is_sequence_parallel else self.hidden
+        if not is_sequence_parallel:
+            return whole + shared, self.hidden
+        gathered = (3 if self.is_gated else 2) * self.hidden if tensor > 1 else 0
+        return whole / tensor + gathered + shared, self.hidden / tensor
 
 
 @functools.cache

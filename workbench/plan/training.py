@@ -158,13 +158,13 @@ def memory_of(model: Architecture, wanted: Wanted, layout: Layout, stage: int) -
     ours = (blocks * model.block_params + outside) / layout.tensor
     kept = ours / layout.shard
     size = BYTES[wanted.precision]
+    micro_batches = wanted.batch // (layout.data * wanted.micro_batch)
     if layout.shard > 1 and layout.pipeline == 1:  # one block at work, one on its way, and what lies outside of blocks
         gathered = (2 * model.block_params + outside) / layout.tensor * size
-    elif layout.shard > 1:
-        gathered = ours * size
+    elif layout.shard > 1:  # gradients are scattered once a step, and add up whole until then
+        gathered = ours * (size + (4 if micro_batches > 1 else 0))
     else:
         gathered = ours * size if wanted.precision != "float32" else 0  # autocast keeps what it has cast
-    micro_batches = wanted.batch // (layout.data * wanted.micro_batch)
     in_flight = min(layout.pipeline - stage, micro_batches)
     tokens = wanted.micro_batch * wanted.length
     whole, inputs = model.block_activations(tensor=layout.tensor, is_sequence_parallel=layout.tensor > 1)

@@ -246,7 +246,7 @@ LAYOUT = Exercise(
     id="08.4",
     answer="layout",
     starter="layout = ...  # a dictionary with data, tensor and pipeline\n",
-    solution='layout = {"data": 8, "tensor": 4, "pipeline": 2}\n',
+    solution='layout = {"data": 1, "tensor": 4, "pipeline": 16}\n',
     wrong={
         "other_product": 'layout = {"data": 8, "tensor": 8, "pipeline": 2}\n',
         "across_nodes": 'layout = {"data": 4, "tensor": 16, "pipeline": 1}\n',

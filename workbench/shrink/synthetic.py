@@ -1,4 +1,4 @@
-"""Llama-shaped checkpoints of random bfloat16, written without torch and without ever being in memory."""
+"""Llama-shaped checkpoints of random bfloat16, to try shrinking on: written without torch and without ever being in memory."""
 
 from __future__ import annotations
 
