@@ -109,7 +109,18 @@ MAY_IMPORT |= {
     "copy_as": GROUND | {"batch", "part", "part_text", "job", "study", "lab"},
     "memo": GROUND | {"compare", "table", "wording"},
     "lessons": BENCH  # a challenge is a run, a stored study runs of a store
-    | {"_lock", "batch", "ceilings", "compare", "doctor", "exchange", "lab", "marks", "plan", "study"},  # batch: executes solutions
+    | {
+        "_lock",
+        "batch",
+        "ceilings",
+        "compare",
+        "doctor",
+        "exchange",
+        "lab",
+        "marks",
+        "plan",
+        "study",
+    },  # batch: executes solutions
     "doctor": GROUND | {"part", "catalog", "machine", "ceilings"},
     "report": GROUND | {"catalog", "job", "compare", "charts", "table", "wording", "store", "study"},
     "queue": BENCH | {"_lock"},

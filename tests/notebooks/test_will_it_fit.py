@@ -20,7 +20,9 @@ pytestmark = pytest.mark.slow
 def test_a_model_is_planned_checked_and_a_checkpoint_shrunk(tmp_path: Path) -> None:
     (tmp_path / "notebooks").mkdir()
     shutil.copyfile(NOTEBOOK, tmp_path / "notebooks" / NOTEBOOK.name)
-    done = execute(tmp_path / "notebooks" / NOTEBOOK.name, tmp_path / "done.ipynb", parameters=QUICK, timeout_seconds=600)
+    done = execute(
+        tmp_path / "notebooks" / NOTEBOOK.name, tmp_path / "done.ipynb", parameters=QUICK, timeout_seconds=600
+    )
     outputs = [each for cell in nbformat.read(done.path, as_version=4).cells for each in cell.get("outputs", [])]
     said = "\n".join(str(each.get("text") or each.get("data")) for each in outputs)
     charts = [each.data[PLOTLY] for each in outputs if PLOTLY in each.get("data", {})]

@@ -67,7 +67,7 @@ def say(found: Checked, compared: Sequence[Compared]) -> None:
         planned, simulated = found.planned.get(part, 0.0), found.simulated.get(part, 0.0)
         if planned or simulated:
             rows.append((part, bytes_text(planned), bytes_text(simulated)))
-    rows.append(("all", *(bytes_text(sum(parts.values())) for parts in (found.planned, found.simulated))))
+    rows.append(("all", bytes_text(sum(found.planned.values())), bytes_text(sum(found.simulated.values()))))
     where = f"a rank of stage {found.stage}" if found.layout.pipeline > 1 else "a rank"
     say_rows(
         ("at the fullest moment", "planned", "simulated"),

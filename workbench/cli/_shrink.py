@@ -94,7 +94,7 @@ def _say(record: Mapping[str, Any], destination: Path) -> None:
     ratio = record["bytes_before"] / record["bytes"]
     told = f"{bytes_text(record['bytes_before'])} → {bytes_text(record['bytes'])} ({ratio:.2f} × smaller)"
     say(f"{destination}: {told}, {len(changed)} tensors changed", markup=False)
-    if told := record.get("perplexity"):
-        say(f"  perplexity {told['source']:.4g} → {told['result']:.4g}", markup=False)
+    if perplexity := record.get("perplexity"):
+        say(f"  perplexity {perplexity['source']:.4g} → {perplexity['result']:.4g}", markup=False)
     for layer in [layer for layer in layers if layer.get("why_not")][:WORST]:
         say(f"  {layer['name']} was left alone by a step: {'; '.join(layer['why_not'])}", markup=False)

@@ -94,7 +94,7 @@ def _placed(config: Mapping[str, Any], wanted: Wanted, layout: Layout, number: i
 def _split_ends(inner: Any, mesh: Any) -> None:
     """Split embedding and output layer by words of the vocabulary, where this stage has them."""
     if isinstance(inner.base_model.embed_tokens, nn.Embedding):
-        ends = {"embed_tokens": RowwiseParallel(input_layouts=Replicate(), output_layouts=Replicate())}
+        ends: dict[str, Any] = {"embed_tokens": RowwiseParallel(input_layouts=Replicate(), output_layouts=Replicate())}
         parallelize_module(inner.base_model, mesh, ends)
     if isinstance(inner.lm_head, nn.Linear):
         ends = {"lm_head": ColwiseParallel(input_layouts=Replicate(), output_layouts=Shard(-1), use_local_output=False)}

@@ -41,7 +41,7 @@ def works(model: Architecture, *, precision: str, batch: int, prompt: int) -> li
     for phase, tokens in (("prompt", batch * prompt), ("token", batch)):
         for name, params in matrices.items():
             rows = batch if name == "output layer" else tokens  # of a prompt, only the last token is answered
-            read = params
+            read: float = params
             if name == "feed-forward" and model.experts > 1:
                 share = 1 - (1 - model.experts_per_token / model.experts) ** tokens
                 read = share * model.layers * model.experts * model.expert_params
