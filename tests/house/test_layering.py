@@ -98,13 +98,13 @@ MAY_IMPORT |= {
     "lab": GROUND,
     "protect": GROUND | MARKED | {"part", "catalog", "artifact", "store", "_lock"},
     "telling": GROUND,  # work in a process of its own
-    "shrink": GROUND | HEADERS | STREAMED | {"part", "catalog", "train", "_lock", "telling"},
+    "shrink": GROUND | HEADERS | STREAMED | TEXT | {"part", "catalog", "train", "_lock", "telling"},
     "package": GROUND | {"open_inference", "artifact", "job", "marks", "measure", "protect", "store", "wording"},
     "serve": GROUND | TEXT | {"open_inference", "part", "artifact", "store", "protect", "_lock"},
     "load": GROUND | {"open_inference", "store"},  # speaks the protocol alone: knows no server and no artifact
     "ceilings": GROUND | {"machine"},
     # layout: what is simulated is split by the library's own layouts
-    "plan": GROUND | HEADERS | {"ceilings", "part", "catalog", "job", "timetable", "telling", "layout"},
+    "plan": GROUND | HEADERS | {"ceilings", "measure", "part", "catalog", "job", "timetable", "telling", "layout"},
     "part_text": GROUND | {"catalog", "part"},
     "copy_as": GROUND | {"batch", "part", "part_text", "job", "study", "lab"},
     "memo": GROUND | {"compare", "table", "wording"},

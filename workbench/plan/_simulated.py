@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -28,6 +26,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from workbench.extents import Extents
 from workbench.layout import _splitting
 from workbench.layout._stage import Stage
+from workbench.measure._timing import high_water_bytes
 from workbench.plan.training import Layout, Wanted
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -60,8 +59,11 @@ def simulate(config: Mapping[str, Any], wanted: Wanted, layout: Layout, stage: i
         memory = _stepped(part, wanted, layout, stage, say)
     finally:
         dist.destroy_process_group()
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"memory": memory, "cpu_seconds": time.process_time() - began, "own_bytes": own}
+    return {
+        "memory": memory,
+        "cpu_seconds": time.process_time() - began,
+        "own_bytes": high_water_bytes(),
+    }  # ru_maxrss would begin with the parent's size
 
 
 def _placed(config: Mapping[str, Any], wanted: Wanted, layout: Layout, number: int) -> Stage:

@@ -6,21 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from workbench import tokenizer
 from workbench.errors import InvalidInput
 
 
 def tokens(folder: Path, file: Path, *, length: int, num_texts: int | None) -> np.ndarray:
     """Return int64 (texts, length); None = all that the file has. Raises InvalidInput when there are fewer, or no tokenizer."""
-    import transformers
-
     if not file.is_file():
         raise InvalidInput([f"no file {file}"])
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InvalidInput([f"{folder} has no tokenizer that transformers opens: {first_line}"]) from error
-    found = np.asarray(tokenizer(file.read_text(errors="replace"), verbose=False)["input_ids"], np.int64)
+    found = np.asarray(tokenizer.read(folder).encode(file.read_text(errors="replace")), np.int64)
     available = len(found) // length
     if available < (num_texts or 1):
         raise InvalidInput(

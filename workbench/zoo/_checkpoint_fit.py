@@ -61,6 +61,8 @@ def notes(checkpoint: Checkpoint, data: DataCard) -> tuple[str, ...]:
 def _notes_on_tokens(checkpoint: Checkpoint, data: DataCard) -> list[str]:
     """Return what is to be said when the data's tokens aren't those that the model learned."""
     own = Path(checkpoint.source).expanduser()
+    if data.tokens is None and data.task != "language-modelling":
+        return []  # nothing is known of them
     if data.tokens is None or not data.tokens.tokenizer:
         count = data.tokens.vocabulary if data.tokens else data.num_classes
         said = f"{data.name} uses {count} of {vocabulary(checkpoint)} tokens, not as the model learned them"
