@@ -29,8 +29,6 @@ from workbench.batch._plan import make_plan
 from workbench.batch._record import Metric, read_record, write_record
 from workbench.batch._runner import Runner
 from workbench.batch.carry_out import Request, carry_out
-from workbench.batch.index import write_index
-from workbench.batch.views import look
 
 NUM_SLEEPY, NUM_TRIVIAL, NUM_FINISHED, NUM_BARE, NUM_INDEXED = 24, 500, 1000, 5, 5
 BYTES_PER_MB = 1_000_000
@@ -117,6 +115,9 @@ def finished(notebook: Path, out: Path) -> float:
 
 def indexed(out: Path) -> list[float]:
     """Return the CPU seconds of reading 1,000 rows and writing their page, with a chart of all of them; plotly is loaded before."""
+    from workbench.batch.index import write_index  # loads NumPy: a process that has it starts kernels anew, forks none
+    from workbench.batch.views import look
+
     took = []
     for _ in range(NUM_INDEXED + 1):
         began = time.process_time()
