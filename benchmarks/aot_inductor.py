@@ -41,7 +41,9 @@ def main() -> None:
     wins = [key for key, ratio in figures.items() if key.endswith("over the best there is") and ratio < 0.95]
     finish(
         "aot_inductor",
-        {f"compiled is 5 % faster than the best format in {len(wins)} of {len(MODELS) * len(BATCHES)} cases": True},
+        {
+            f"compiled is 5 % faster than the best format in {len(wins)} of {len(MODELS) * len(BATCHES)} cases, so it is no format: 0": not wins
+        },
         summary="; ".join(f"{key} {ratio:.2f}" for key, ratio in figures.items() if key.endswith("there is")),
         figures=figures,
         samples=samples,

@@ -1,6 +1,6 @@
 """Retakes README's pictures of the workbench in JupyterLab: `python docs/take_pictures.py [RUNS]`, after `make run` made the runs.
 
-They show a copy of the store: what is picked there isn't kept, and nothing is run.
+All but `sensitivity.png`, which needs a run that measured it. They show a copy of the store: what is picked there isn't kept, and nothing is run.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InvalidInput
+from workbench.nouns import Tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 FILE, CONFIG = "tokenizer.json", "tokenizer_config.json"
 SPECIAL = ("pad_token", "eos_token", "unk_token")  # of the configuration: what may fill up a text, the best first
 OLDER = ("vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+
+
+NUM_BYTES = 256
+
+
+def tokens(folder: str, *, padded: bool = False) -> Tokens:
+    """Say how texts become numbers: by the tokenizer of a folder, or (\"\") as bytes; `padded` ones are filled up."""
+    if not folder:
+        return Tokens(NUM_BYTES)
+    found = read(folder)
+    return Tokens(found.vocabulary, folder, found.padding if padded else None)
 
 
 class Tokenizer:

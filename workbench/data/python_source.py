@@ -6,13 +6,12 @@ import platform
 from pathlib import Path
 from typing import Any, Literal
 
+from workbench import tokenizer
 from workbench.data import _library_text, _splits
 from workbench.errors import InvalidInput
-from workbench.nouns import DataCard, Examples, Splits, TensorSpec, Tokens
+from workbench.nouns import DataCard, Examples, Splits, TensorSpec
 from workbench.params import param
 from workbench.part import Data
-
-NUM_BYTES = 256
 
 
 class PythonSource(Data):
@@ -42,12 +41,12 @@ class PythonSource(Data):
             name=self.name(),
             task="text-classification" if labels else "language-modelling",
             inputs=(TensorSpec("tokens", "int64", ("batch", self.length)),),
-            num_classes=len(labels) or NUM_BYTES,
+            num_classes=len(labels) or tokenizer.NUM_BYTES,
             labels=labels,
             num_examples={part: sum(counts) for part, counts in self._counts().items()},
             licence="PSF-2.0",
             source=f"Python {platform.python_version()} standard library, {len(files)} files, sha256 {content}",
-            tokens=Tokens(NUM_BYTES),
+            tokens=tokenizer.tokens(""),
         )
 
     def load(self) -> Splits:

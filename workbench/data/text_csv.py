@@ -12,7 +12,6 @@ from workbench.nouns import DataCard, Examples, Splits, TensorSpec, Tokens
 from workbench.params import param
 from workbench.part import Data
 
-NUM_BYTES = 256
 PADDING = 0  # of bytes
 
 
@@ -74,7 +73,4 @@ class TextCsv(Data):
         return ("tokens", "attention_mask") if self.tokenizer else ("tokens",)
 
     def _tokens(self) -> Tokens:
-        if not self.tokenizer:
-            return Tokens(NUM_BYTES)
-        read = tokenizer.read(self.tokenizer)
-        return Tokens(read.vocabulary, self.tokenizer, read.padding)
+        return tokenizer.tokens(self.tokenizer, padded=True)

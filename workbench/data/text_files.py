@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from workbench import tokenizer
 from workbench.data import _library_text, _splits
 from workbench.errors import InvalidInput
-from workbench.nouns import DataCard, Examples, Splits, TensorSpec, Tokens
+from workbench.nouns import DataCard, Examples, Splits, TensorSpec
 from workbench.params import param
 from workbench.part import Data
 
 if TYPE_CHECKING:
     import numpy as np
 
-NUM_BYTES = 256
 ENOUGH_FILES = 10  # of so many, each lies in one part only
 
 
@@ -45,14 +44,15 @@ class TextFiles(Data):
         return {"path": str(folder / "sums.txt"), "length": 32, "num_examples": 200}
 
     def card(self) -> DataCard:
+        tokens = tokenizer.tokens(self.tokenizer)
         return DataCard(
             name=self.name(),
             task="language-modelling",
             inputs=(TensorSpec("tokens", "int64", ("batch", self.length)),),
-            num_classes=self._tokens().vocabulary,
+            num_classes=tokens.vocabulary,
             licence="unknown: your own files",
             source=f"{self.path}, {len(self._files())} file(s)",
-            tokens=self._tokens(),
+            tokens=tokens,
         )
 
     def load(self) -> Splits:
@@ -111,8 +111,3 @@ class TextFiles(Data):
             what = f"no {self.pattern} in {self.path!r}" if path.is_dir() else f"no file or folder {self.path!r}"
             raise InvalidInput([f"{what} (relative paths start at {str(Path.cwd())!r})"])
         return found
-
-    def _tokens(self) -> Tokens:
-        return (
-            Tokens(tokenizer.read(self.tokenizer).vocabulary, self.tokenizer) if self.tokenizer else Tokens(NUM_BYTES)
-        )

@@ -15,9 +15,8 @@ import numpy as np
 
 from workbench.part import Decoder
 from workbench.serve.refusal import Refusal
-from workbench.tokenizer import Tokenizer
+from workbench.tokenizer import NUM_BYTES, Tokenizer
 
-NUM_BYTES = 256  # a vocabulary of this size is bytes: its text needs no tokenizer
 MAX_TOKENS = 64  # when a request names none
 PARAMETERS: dict[str, Any] = {"max_tokens": int, "temperature": (int, float), "top_k": int, "seed": int}
 
@@ -105,7 +104,7 @@ class Generator:
 
     @property
     def _is_bytes(self) -> bool:
-        return self._tokenizer is None and self._decoder.vocabulary == NUM_BYTES
+        return self._tokenizer is None and self._decoder.vocabulary == NUM_BYTES  # its text needs no tokenizer
 
     def _writer(self, before: Sequence[int]) -> Callable[[int, bool], str]:
         """Return what gives the text that a token completes; "" where it completes none, or nobody knows the tokens."""
