@@ -12,7 +12,13 @@ from workbench import _float8, _numbers, _safetensors, grids
 from workbench._safetensors import Stored
 from workbench.errors import InvalidInput
 
-KINDS = {**_numbers.FLOATS, "F8_E4M3": np.dtype("u1"), "I8": np.dtype("i1"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
+KINDS = {
+    **_numbers.FLOATS,
+    "F8_E4M3": np.dtype("u1"),
+    "I8": np.dtype("i1"),
+    "I32": np.dtype("<i4"),
+    "I64": np.dtype("<i8"),
+}
 
 
 class Weights:
