@@ -97,6 +97,7 @@ def _over(job: Job, num: int) -> Job:
 def _measured(job: Job, store: Store, plan: Plan, folder: Path) -> dict[str, Any]:
     """Start the processes, wait for them, and return what rank 0 has written."""
     num = job.launcher.num_processes
+    machine.refuse_to_wait()
     folder.mkdir()
     write_json(folder / "experiment.json", {"job": job.to_json(), "plan": vars(plan)})
     wanted = replace(_order.order(folder, store.root, 1), module="workbench.scale")
