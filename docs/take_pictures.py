@@ -1,6 +1,6 @@
 """Retakes README's pictures of the workbench in JupyterLab: `python docs/take_pictures.py [RUNS]`, after `make run` made the runs.
 
-All but `sensitivity.png`, which needs a run that measured it. They show a copy of the store: what is picked there isn't kept, and nothing is run.
+They show a copy of the store: what is picked there isn't kept. One run is made in it, the measurement of each layer's sensitivity.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
 
 from ensure_browser import find_browser  # noqa: E402
+from lab_page import command  # noqa: E402
 from own_lab import running_lab  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 from workbench_page import CHART, NOTEBOOK, open_workbench, tab  # noqa: E402
 
-SETTLE_MS = 4000
+SETTLE_MS, COMPUTE_MS = 4000, 300_000
 BUDGET_KB = "160"
 HEIGHT, STATUS_BAR = 1400, 30  # pixels
 
@@ -36,6 +37,9 @@ def main(store: Path) -> None:
         _workbench(page)
         _of_tab(page, "Compare", ".wb-compare-runs .js-plotly-plot")
         _of_tab(page, "Examples", ".wb-gallery img")
+        _compute_sensitivity(page)
+        command(page, "apputils:change-theme", theme="JupyterLab Dark")
+        _of_tab(page, "Sensitivity", ".wb-sensitivity .js-plotly-plot")
         browser.close()
 
 
@@ -73,6 +77,12 @@ def _of_tab(page: Page, title: str, awaited: str) -> None:
     assert place is not None
     seen = {**place, "height": min(place["height"], HEIGHT - STATUS_BAR - place["y"])}
     page.screenshot(path=ROOT / "docs" / f"{title.lower()}.png", clip=seen)
+
+
+def _compute_sensitivity(page: Page) -> None:
+    tab(page, "Sensitivity")
+    page.locator(".wb-sensitivity button", has_text="Compute").click()
+    page.get_by_text("Measured in").wait_for(timeout=COMPUTE_MS)
 
 
 def _picture(page: Page, name: str) -> None:
