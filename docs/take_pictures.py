@@ -1,4 +1,4 @@
-"""Retakes README's pictures of the workbench in JupyterLab: `python docs/take_pictures.py [RUNS]`, after `make run` made the runs.
+"""Retakes README's pictures of the workbench and of a lesson in JupyterLab: `python docs/take_pictures.py [RUNS]`, after `make run` made the runs.
 
 They show a copy of the store: what is picked there isn't kept. One run is made in it, the measurement of each layer's sensitivity.
 """
@@ -15,10 +15,13 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
 
 from ensure_browser import find_browser  # noqa: E402
-from lab_page import command  # noqa: E402
-from own_lab import running_lab  # noqa: E402
+from lab_page import command, open_notebook  # noqa: E402
+from own_lab import Lab, running_lab  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
+from test_lesson import EXERCISE, answer, run_up_to  # noqa: E402
 from workbench_page import CHART, NOTEBOOK, open_workbench, tab  # noqa: E402
+
+from workbench.lessons import build, catalog  # noqa: E402
 
 SETTLE_MS, COMPUTE_MS = 4000, 300_000
 BUDGET_KB = "160"
@@ -32,6 +35,7 @@ def main(store: Path) -> None:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
         page.set_default_timeout(60_000)
+        _lesson(page, lab)
         open_workbench(page, lab)
         page.set_viewport_size({"width": 1500, "height": HEIGHT})
         _workbench(page)
@@ -50,6 +54,20 @@ def _without_beginning() -> dict:
         if cell["id"] == "begin":
             cell["source"] = [line for line in cell["source"] if not line.startswith("begin(")]
     return record
+
+
+def _lesson(page: Page, lab: Lab) -> None:
+    """Take a wrong answer to the first exercise, with what is said of it and a hint."""
+    (lab.root / "lesson.ipynb").write_text(build.text_of(catalog.lesson("01"), "student"))
+    page.set_viewport_size({"width": 1100, "height": 900})
+    open_notebook(page, lab, "lesson.ipynb")
+    page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    run_up_to(page, f'lesson.check("{EXERCISE.id}", {EXERCISE.answer})')
+    answer(page, EXERCISE.wrong["parameters_only"])
+    page.get_by_role("button", name="A hint").click()
+    page.locator(".wb-lesson-hint").wait_for()
+    page.locator(".wb-ask").evaluate("each => each.scrollIntoView()")
+    _picture(page, "lesson")
 
 
 def _workbench(page: Page) -> None:

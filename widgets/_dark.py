@@ -26,6 +26,8 @@ def figures_style() -> str:
         rules.append(f"{FIGURE} {white} {{ fill: {DARK['surface']} !important; }}")
     rules.append(f"{FIGURE} .modebar-btn .icon path {{ fill: {BUTTON} !important; }}")
     rules.append(f"{FIGURE} .modebar-btn:is(.active, :hover) .icon path {{ fill: {PRESSED} !important; }}")
+    # What stands there after a reload, until a pointer comes: a picture that the extension took of the light figure.
+    rules.append(f"{FIGURE} .plot-img {{ filter: invert(0.93) hue-rotate(180deg); }}")
     return "\n".join(rules)
 
 
