@@ -24,11 +24,11 @@ def solution_html(words: Words, name: str) -> str:
 
 
 class Help:
-    """Two buttons below a verdict; what they show stays until the check runs again."""
+    """Two buttons below a verdict; hints that were taken are there again after the next check."""
 
     def __init__(self, words: Words, progress: Progress, name: str) -> None:
         self.words, self.progress, self.name = words, progress, name
-        self.level, self.is_asked = 0, False
+        self.level, self.is_asked = progress.exercise(name).get("hints", 0), False
         self.more = ipywidgets.Button(description=words.word("more_hint"), icon="lightbulb-o")
         self.solve = ipywidgets.Button(description=words.word("show_solution"), icon="eye")
         self.hints, self.solution = ipywidgets.HTML(), ipywidgets.HTML()
@@ -37,12 +37,16 @@ class Help:
         row = ipywidgets.Box([self.more, self.solve])
         row.add_class("wb-flow")
         self.controls = [row, self.hints, self.solution]
+        self._show_hints()
 
     def _hint(self) -> None:
-        self.level = min(self.level + 1, len(self.words.exercise(self.name)["hints"]))
+        self.level += 1
         self.progress.hinted(self.name, self.level)
+        self._show_hints()
+
+    def _show_hints(self) -> None:
         _words.say(self.hints, hints_html(self.words, self.name, self.level))
-        self.more.disabled = self.level == len(self.words.exercise(self.name)["hints"])
+        self.more.disabled = self.level >= len(self.words.exercise(self.name)["hints"])
 
     def _solution(self) -> None:
         if not self.is_asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import ipywidgets
@@ -15,6 +16,7 @@ from workbench.lessons.progress import Progress
 from workbench.lessons.words import Words
 
 GOOD_FACTOR = 1.25  # a number this near is a prediction that holds
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")  # 94,186; any other single comma is that of 37,5
 
 
 def problems(question: Question, value: Any) -> list[str]:
@@ -35,6 +37,16 @@ def problems(question: Question, value: Any) -> list[str]:
         for field, keys in question.fields.items()
         if value[field] not in keys
     ]
+
+
+def number_of(text: str, unit: str) -> float | None:
+    """Return the number that somebody typed, with or without its unit; None where it is none."""
+    plain = text.strip().casefold().removesuffix(unit.casefold()).strip()
+    plain = plain.replace(",", "") if THOUSANDS.fullmatch(plain) else plain.replace(",", ".", 1)
+    try:
+        return float(plain)
+    except ValueError:
+        return None
 
 
 def comparison(words: Words, question: Question, kept: dict[str, Any]) -> str:
@@ -106,15 +118,12 @@ class Asked:
             return given
         if self.question.kind == "choice":
             return given[""]
-        try:
-            return float(given[""].strip().replace(",", ""))
-        except ValueError:
-            return given[""]
+        return number_of(given[""], self.question.unit)
 
     def _locked(self) -> None:
         value = self._value()
-        if found := problems(self.question, value):
-            _words.say(self.told, _words.problem("; ".join(found)))
+        if problems(self.question, value):
+            _words.say(self.told, _words.problem(self.words.word("answer_first")))
             return
         try:
             self._show(self.progress.lock(self.question.id, value)["value"])

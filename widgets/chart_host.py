@@ -19,6 +19,7 @@ import anywidget
 import ipywidgets
 import traitlets
 
+from widgets._dark import DARK, ON_DARK
 from widgets._listening import Listening
 from workbench.charts import _style
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 HEIGHT = 420
-DARK = {"ink": "#e6e6e6", "grid": "#3a3f45", "line": "#8a8f98", "surface": "#1f2328"}
-# What of the palette can't be seen on a dark page, and what stands for it there.
-ON_DARK = {_style.INK: DARK["ink"], _style.GRID: DARK["grid"], "#332288": "#9a8cf0"}
 
 Heard = Callable[[Any], None]
 """Takes a point's customdata, or {"x", "y"} (and "z") where it has none."""

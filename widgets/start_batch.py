@@ -1,4 +1,4 @@
-"""Starts a batch: a notebook over a grid of its parameters, or the study of what the view shows, and follows it.
+"""Starts a batch: notebooks over a grid of their parameters, or the study of what the view shows, and follows it.
 
 The runner is a process of its own. Closing the page or restarting the kernel stops looking, not the batch.
 """
@@ -14,6 +14,7 @@ import ipywidgets
 from widgets import _words
 from widgets._button import button
 from widgets._grid_controls import GridControls
+from widgets._then_controls import ThenControls
 from widgets.watch_batch import WatchBatch
 from workbench import copy_as
 from workbench.errors import InvalidInput, WorkbenchError
@@ -41,12 +42,14 @@ class StartBatch:
         self.watching: WatchBatch | None = None
         self._given: dict[str, str] = {}  # what is to be filled in for the notebook that is read next
         folder = notebooks_folder()
+        known = [str(path) for path in sorted(folder.rglob("*.ipynb"))]
         self.notebook = ipywidgets.Combobox(
-            value=str(folder / FIRST), options=[str(path) for path in sorted(folder.rglob("*.ipynb"))], description="Notebook",
+            value=str(folder / FIRST), options=known, description="Notebook",
             tooltip="Any notebook; a cell tagged `parameters` declares what can be varied", continuous_update=False,
             layout={"width": "min(560px, 100%)"},
         )  # fmt: skip
         self.of_view = button("Study of the view", "filter", "The recipe (or the brushed runs) as a study, on the comparing notebook", self._take_view, pump)  # fmt: skip
+        self.then = ThenControls(known, lambda: pump.do(self._read_on, key="then"))
         self.grid = GridControls(lambda: pump.do(self.update, key=self))
         self.out = ipywidgets.Text(
             description="Folder", tooltip="Where the batch is kept; the same folder again goes on", continuous_update=False,
@@ -65,7 +68,9 @@ class StartBatch:
         buttons = ipywidgets.Box([self.start, self.look])
         for row in (which, where, buttons):
             row.add_class("wb-flow")
-        self.view = ipywidgets.VBox([which, self.grid.view, where, self.told, self.command, buttons, self.live])
+        self.view = ipywidgets.VBox(
+            [which, self.then.view, self.grid.view, where, self.told, self.command, buttons, self.live]
+        )
         self.view.add_class("wb-batch")
         self.notebook.observe(lambda _: pump.do(self._read, key="notebook"), names="value")
         for control in (self.out, self.jobs):
@@ -93,20 +98,33 @@ class StartBatch:
 
     def _read(self) -> None:
         """Take up another notebook: its parameters, and a folder of its own."""
-        from workbench.batch._declared import declared
-        from workbench.batch.execute import read
-
         path, (given, self._given) = Path(self.notebook.value).expanduser(), (self._given, {})
+        if self._declare(given):
+            self.out.value = str(self._reports() / f"{given.get('name', path.stem)}-batch")
+            self.update()
+
+    def _read_on(self) -> None:
+        """Take up the notebooks that follow; what is filled in already stays."""
+        if self._declare(dict(pair.split("=", 1) for pair in self.grid.pairs())):
+            self.update()
+
+    def _declare(self, given: dict[str, str]) -> bool:
+        """Make a field for each parameter of all notebooks; False, and said why, when one can't be read."""
+        from workbench.batch._stages import all_specs, read_stages
+
         try:
-            specs = declared(read(path))
+            specs = all_specs(read_stages(Path(self.notebook.value).expanduser(), self._following()))
         except WorkbenchError as error:
             _words.say(self.told, _words.problem(str(error)))
             self.start.disabled = True
-            return
+            return False
         known = {STORE: str(self.session.store.root.absolute())} if any(spec.name == STORE for spec in specs) else {}
         self.grid.declare(specs, known | given)
-        self.out.value = str(self._reports() / f"{given.get('name', path.stem)}-batch")
-        self.update()
+        return True
+
+    def _following(self) -> list[Path]:
+        """Return the notebooks that follow, as seen from here and not from the first one's folder."""
+        return [Path(each).absolute() for each in self.then.paths()]
 
     def _take_view(self) -> None:
         """Write what the view shows as a study file, and make the notebook that compares its runs the one to execute."""
@@ -117,6 +135,7 @@ class StartBatch:
         with disk_errors(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
+        self.then.clear()
         self.notebook.value = str(notebooks_folder() / STUDY)
         self._given = {"study_file": str(file), "reports_folder": str(self._reports()), "name": "view"}
         self.pump.do(self._read, key="notebook")
@@ -132,7 +151,9 @@ class StartBatch:
             self.update()  # which says why not
             return
         notebook, out = Path(self.notebook.value).expanduser(), Path(self.out.value).expanduser()
-        self.started = api.start(notebook, None, out, pairs=self.grid.pairs(), jobs=self.jobs.value)
+        self.started = api.start(
+            notebook, None, out, pairs=self.grid.pairs(), then=self._following(), jobs=self.jobs.value
+        )
         self.start.disabled = True
         _words.say(self.told, _words.waiting("starting…"))
 
@@ -168,14 +189,14 @@ class StartBatch:
 
         if not self.out.value.strip():
             raise InvalidInput(["no folder is given"], next_move="fill in where the batch is to be kept")
-        plan = make_plan(Path(self.notebook.value).expanduser(), None, self.grid.pairs())
+        plan = make_plan(Path(self.notebook.value).expanduser(), None, self.grid.pairs(), self._following())
         return estimate.estimate(
             plan, Path(self.out.value).expanduser(), jobs=Options(jobs=self.jobs.value).settled().jobs
         )
 
     def _command(self) -> str:
-        jobs = self.jobs.value
-        return copy_as.batch_line(self.notebook.value, self.grid.pairs(), self.out.value, jobs=jobs)
+        then, jobs = self.then.paths(), self.jobs.value
+        return copy_as.batch_line(self.notebook.value, self.grid.pairs(), self.out.value, then=then, jobs=jobs)
 
     def _reports(self) -> Path:
         return self.session.store.root.absolute().parent / "reports"

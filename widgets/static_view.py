@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from widgets._dark import figures_style
 from widgets.headless import is_headless
 from workbench.doctor import BROWSERS
 from workbench.errors import MissingExtra
@@ -27,6 +28,8 @@ def renderer() -> str:
     import plotly.io
 
     plotly.io.renderers[LIVE].config = NO_CLOUD
+    if not is_headless():
+        _follow_the_theme()
     why_not = _why_no_pictures()
     if why_not:
         plotly.io.renderers.default = LIVE
@@ -34,6 +37,13 @@ def renderer() -> str:
     plotly.io.renderers["png"] = _when_there_is_a_figure()
     plotly.io.renderers.default = WITH_PICTURES
     return "Charts are live, each with a picture for previews"
+
+
+def _follow_the_theme() -> None:
+    """Put the rules on the page by which figures keep to JupyterLab's theme."""
+    from IPython.display import display
+
+    display({"text/html": f"<style>{figures_style()}</style>", "text/plain": ""}, raw=True)
 
 
 def picture(figure: go.Figure, path: Path) -> None:

@@ -71,11 +71,16 @@ def batch_command(study_file: str | Path, store_folder: str | Path, *, reports_f
     return batch_line(notebooks_folder() / "20_compare.ipynb", pairs, reports / f"{path.stem}-batch")
 
 
-def batch_line(notebook: str | Path, pairs: Sequence[str], out: str | Path, *, jobs: int = 0) -> str:
-    """Return the shell line that executes a notebook over the grid that `name=values` words spell."""
+def batch_line(
+    notebook: str | Path, pairs: Sequence[str], out: str | Path, *, then: Sequence[str | Path] = (), jobs: int = 0
+) -> str:
+    """Return the shell line that executes a notebook, and those that follow it, over the grid that `name=values` words spell."""
+    following = [text for each in then for text in ("--then", str(each))]
     given = [text for pair in pairs for text in ("-p", pair)]
     side_by_side = ["-j", str(jobs)] if jobs else []
-    return shlex.join(["workbench", "batch", "run", str(notebook), *given, "--out", str(out), *side_by_side])
+    return shlex.join(
+        ["workbench", "batch", "run", str(notebook), *following, *given, "--out", str(out), *side_by_side]
+    )
 
 
 def study_yaml(jobs: Sequence[Job], name: str) -> str:

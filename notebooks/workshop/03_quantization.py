@@ -113,5 +113,8 @@ pd.DataFrame(
 # %% [markdown]
 # **Before you go:** simulated precision changes accuracy and no millisecond. How would you find out, from a file alone, whether its
 # integers are real?
+#
+# <details><summary>One answer</summary>Read the types and bytes of the tensors in it: an int8 tensor takes one byte for each
+# number. Where the file holds float weights between two rounding nodes, the precision is simulated.</details>
 # %%
 lesson.progress()

@@ -76,5 +76,8 @@ print(
 )
 # %% [markdown]
 # **Before you go:** why are the largest ten logits of each token enough for most of what a student learns?
+#
+# <details><summary>One answer</summary>After the softmax the tail is nearly nothing: almost all of the probability, and of
+# what the teacher says about likely mistakes, lies in the largest few.</details>
 # %%
 lesson.progress()

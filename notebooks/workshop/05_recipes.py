@@ -158,5 +158,9 @@ pd.DataFrame(
 ).style.hide().format(precision=1)
 # %% [markdown]
 # **Before you go:** you looked at ten classes and reported the one that lost most. What does its interval not tell?
+#
+# <details><summary>One answer</summary>That the class was picked because it lost most. The worst of ten is partly the
+# unluckiest of ten, and of ten intervals one may well miss. Look at that class again on examples that had no say, or ask for
+# wider intervals.</details>
 # %%
 lesson.progress()

@@ -128,5 +128,8 @@ pd.DataFrame(
 # %% [markdown]
 # **Before you go:** these are estimates: products reach half of the peak, links four fifths. What would you measure first to find
 # out how wrong they are?
+#
+# <details><summary>One answer</summary>What bounds most of the answers: how many bytes per second the memory really gives,
+# and what share of the peak your kernels reach on one step of the real shapes. Then the links, under load.</details>
 # %%
 lesson.progress()

@@ -111,5 +111,8 @@ pd.DataFrame(
 # %% [markdown]
 # **Before you go:** a run over four processes has four times the batch of yours. What else has to change before you compare their
 # accuracies?
+#
+# <details><summary>One answer</summary>The learning rate and its warm-up belong to the batch, and as many epochs are a
+# quarter of the updates. Tune both alike, and compare over several seeds, after as many examples.</details>
 # %%
 lesson.progress()

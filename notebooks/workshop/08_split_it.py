@@ -101,5 +101,9 @@ for count in (32, 64, 128, 256):
 pd.DataFrame(told).style.hide()
 # %% [markdown]
 # **Before you go:** what would have to be measured to show that your plan is wrong?
+#
+# <details><summary>One answer</summary>One real step of it: the memory of the fullest rank, and the seconds of computing,
+# sending and idling. And the second best plan as well: if one part is off by as much as the two differ, the order may be the
+# other way round.</details>
 # %%
 lesson.progress()

@@ -121,5 +121,9 @@ pd.DataFrame(
 ).style.hide()
 # %% [markdown]
 # **Before you go:** somebody shows you a p99 that a loop of ten clients measured. What do you ask?
+#
+# <details><summary>One answer</summary>Did each client wait for its answer before it asked again? Then nobody asks during a
+# stall, and the worst waits are missing. From when does a latency count, how many were there at which rate, were failures
+# left out, and how late was the client itself?</details>
 # %%
 lesson.progress()

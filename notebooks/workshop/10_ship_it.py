@@ -171,6 +171,10 @@ pd.DataFrame(
 # **Before you go:** who must be able to check your signature, and what do they need from you? What would you say of your mark to
 # somebody before there is a quarrel?
 #
+# <details><summary>One answer</summary>Everybody who opens the file: they need your public key by a way that an attacker
+# doesn't control, and the signature. Of the mark, tell somebody beforehand that it is there, and the id of its key; the key
+# itself stays with you.</details>
+#
 # Then ten questions over all lessons. And the challenge, in a terminal, with the word that your instructor tells: the smallest file
 # that loses at most 2 points, on digits that nobody has tuned for. `workbench lesson challenge --word WORD --step 'int8_static'`
 # %%

@@ -44,7 +44,7 @@ shift.on_click(lambda _: charts[0].move([{{"uid": "squares", "x": numpy.arange(1
 back.on_click(lambda _: charts[0].show(squares(0)))
 ipywidgets.VBox([said, again, shift, back])"""
 CELLS = [SETUP, "charts[0]", "ipywidgets.Tab(charts[1:3], titles=['one', 'two'])", "ipywidgets.HBox(charts[3:5])",
-         "ipywidgets.VBox(charts[5:])"]  # fmt: skip
+         "ipywidgets.VBox(charts[5:])", "from widgets.static_view import renderer\nrenderer()\nsquares(99)"]  # fmt: skip
 
 UPLOAD = ".modebar-btn[data-title^='Share'], .modebar-btn[aria-label^='Share']"  # plotly's, to its makers' cloud
 FIRST_X = "element => element._fullData?.[0]?.x?.[0]"
@@ -192,6 +192,11 @@ def _dark_theme(page: Page) -> None:
     page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
     expect(plot(page, 0).locator("path.point").first).to_have_css("fill", "rgb(230, 230, 230)")
     assert all(dark != before for dark, before in zip(colours(), light))
+    value = page.locator(".jp-RenderedPlotly")  # of a cell, drawn by plotly's own extension
+    for ink in ("path.point", ".xtick text", ".ytitle"):
+        expect(value.locator(ink).first).to_have_css("fill", "rgb(230, 230, 230)")
+    expect(value.locator(".main-svg").first).to_have_css("background-color", "rgba(0, 0, 0, 0)")
+    expect(value.locator(".bglayer .bg").first).to_have_css("fill", "none")
 
 
 @pytest.mark.slow

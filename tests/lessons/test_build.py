@@ -31,6 +31,13 @@ def test_the_student_edition_holds_no_solution(lesson: Lesson) -> None:
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda each: each.number)
+def test_a_lesson_ends_with_the_way_on(lesson: Lesson) -> None:
+    last = "".join(json.loads(build.text_of(lesson, "student"))["cells"][-1]["source"])
+    after = LESSONS[LESSONS.index(lesson) + 1 :]
+    assert (f"]({build.file_name(after[0])}.ipynb)" if after else "workbench lesson certificate") in last
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda each: each.number)
 def test_students_lock_their_own_answers(lesson: Lesson) -> None:
     for question in lesson.questions:
         word = "decide" if question.kind == "decision" else "predict"

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from workbench.cli import app
 from workbench.errors import InvalidInput
-from workbench.lessons import agenda, build, catalog, class_page, classroom, rehearsal
-from workbench.lessons.exercise import Finding
+from workbench.lessons import agenda, build, catalog, class_page, classroom, rehearsal, texts
+from workbench.lessons.exercise import Finding, Lesson
 from workbench.lessons.progress import Progress
 from workbench.lessons.rehearsal import Rehearsed
 
@@ -55,6 +55,14 @@ def test_the_page_says_what_to_say_and_nobody_writes_html_into_it(sent: Path, la
     assert "cy &lt;b&gt;" in text and "cy <b>" not in text
     assert {"en": "Only parameters are counted", "zh": "只计算了参数"}[language] in text
     assert "<script" not in text and "http" not in text
+    assert 'title="3 tries, 2 hints, solved after' in text and 'title="1 try, 0 hints"' in text
+    assert "measured: 378 (on 3 machines)" in text
+
+
+def test_what_one_answer_gave_is_left_open_on_the_page_of_all(tmp_path: Path) -> None:
+    Progress(tmp_path / "ada.json").checked("02.3", Finding("try_again", "other_layers"))
+    text = class_page.page(classroom.collect(tmp_path))
+    assert "exactly these layers: …" in text and "$" not in text
 
 
 def test_nobody_is_named_when_asked(sent: Path, tmp_path: Path) -> None:
@@ -83,6 +91,16 @@ def test_those_with_problems_come_first_with_the_line_that_mends_it(tmp_path: Pa
     people = json.loads(done.output)["people"]
     assert [each["person"] for each in people] == ["broken", "zoe", "ada"]
     assert people[1]["problems"][0]["fix"] == "close other programs" and people[2]["problems"] == []
+
+
+@pytest.mark.parametrize("lesson", catalog.lessons(), ids=lambda each: each.number)
+def test_who_teaches_is_told_what_to_say_and_where_people_trip(lesson: Lesson) -> None:
+    shown = CliRunner().invoke(app, ["instructor", "notes", lesson.name, "--language", "zh"])
+    own = texts.of(lesson.name, "zh")
+    assert shown.exit_code == 0 and own["title"] in shown.output
+    told = json.loads(CliRunner().invoke(app, ["instructor", "notes", lesson.number, "--json"]).output)
+    assert (len(told["traps"]), told["minutes"]) == (3, lesson.minutes) and told["say"] and told["ask"] and told["skip"]
+    assert [each["id"] for each in told["exercises"]] == [each.id for each in lesson.exercises]
 
 
 @pytest.mark.parametrize("minutes", [60, 120, 210, 390, 1000])

@@ -5,13 +5,15 @@ Exercises are found by their folder; a new lesson needs no edit here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from workbench.lessons import catalog, texts
-from workbench.lessons.checker import Checker
+from workbench.lessons import checker as checkers
+from workbench.lessons.checker import WALL_SECONDS, Checker
 from workbench.lessons.course import pruning
 from workbench.lessons.exercise import Exercise
 from workbench.lessons.words import Words
@@ -103,8 +105,18 @@ def test_chinese_is_there() -> None:
 def test_an_endless_loop_is_ended_and_the_next_check_works(checker: Checker) -> None:
     exercise = catalog.exercise("01.3")
     endless = "def images_needed(accuracy, half_width):\n    while True:\n        pass\n"
+    began = time.monotonic()
     assert checker.check_text(exercise, endless).misconception == "endless"
+    assert time.monotonic() - began < WALL_SECONDS, "it was ended by the clock, not by its computing"
     assert checker.check_text(exercise, exercise.solution).verdict == "ok"
+
+
+def test_an_answer_that_only_waits_is_ended_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkers, "WALL_SECONDS", 0.5)
+    waits = "import time\ndef images_needed(accuracy, half_width):\n    time.sleep(20)\n"
+    began = time.monotonic()
+    assert checkers.judged_apart("01.3", waits)["misconception"] == "endless"
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,16 @@ def test_sigterm_loses_nothing_that_is_under_way(running: Running) -> None:
     assert set(outcomes) == {grpc.StatusCode.OK} and num_before < len(calls)
 
 
+def test_whoever_starts_a_server_and_forgets_it_takes_it_along(running: Running) -> None:
+    code = "import sys; from workbench.serve import process; print(process.start(sys.argv[1:]).process.pid)"
+    words = [sys.executable, "-c", code, f"digits={running.artifacts['digits']}"]
+    pid = int(subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "it still serves"
+        time.sleep(0.1)
+
+
 def test_the_lines_of_the_readme_work_as_printed(running: Running, tmp_path: Path) -> None:
     """All of its first block but the ports' numbers; the server is killed and started anew in between."""
     block = re.search(r"## Serve\n\n```\n(.*?)\n\n", (ROOT / "README.md").read_text(), flags=re.DOTALL)

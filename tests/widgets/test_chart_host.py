@@ -12,7 +12,8 @@ import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 
-from widgets.chart_host import DARK, ON_DARK, Chart, loader
+from widgets._dark import DARK, ON_DARK
+from widgets.chart_host import Chart, loader
 from workbench.charts import _style
 
 DARK_PAGE = "#111111"  # JupyterLab's dark theme

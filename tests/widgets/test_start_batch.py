@@ -91,6 +91,35 @@ def test_it_runs_shows_failures_and_goes_on_only_with_what_is_left(panel: StartB
     assert load(words[words.index("--out") + 1]).batch.counts == {"passed": 1, "failed": 1}
 
 
+def test_a_notebook_that_follows_brings_its_parameters_and_is_executed_in_each_row(
+    panel: StartBatch, tmp_path: Path
+) -> None:
+    fill(panel, seed="1")
+    second = written(tmp_path, "from workbench.batch import record\nrecord('mean', 2 * scale)", parameters="scale = 1.0", name="then.ipynb")  # fmt: skip
+    panel.then.fields[-1].value = str(tmp_path / "none.ipynb")
+    panel.pump.drain()
+    assert "none.ipynb" in panel.told.value and panel.start.disabled
+    panel.then.fields[0].value = str(second)
+    panel.pump.drain()
+    assert len(panel.then.fields) == 2 and panel.then.fields[1].value == ""
+    assert list(panel.grid.fields) == ["kind", "seed", "scale"] and panel.grid.fields["seed"].value == "1"
+    fill(panel, scale="3")
+    panel.start.click()
+    panel.pump.drain()
+    wait(panel)
+    words = shlex.split(panel.command.value.partition("<code>")[2].partition("</code>")[0])
+    assert words[words.index("--then") + 1] == str(second)
+    done = load(panel.out.value)
+    assert done.df["metric.mean"].tolist() == [6.0] and done.df["metric.tried"].tolist() == [1.0]
+    panel.then.fields[0].value = ""
+    panel.pump.drain()
+    assert (
+        len(panel.then.fields) == 1
+        and list(panel.grid.fields) == ["kind", "seed"]
+        and "--then" not in panel.command.value
+    )
+
+
 def test_the_view_becomes_a_study_of_the_comparing_notebook(panel: StartBatch, tmp_path: Path) -> None:
     steps = [{"use": "train", "epochs": 1}, {"use": "magnitude_prune", "sparsity": 0.5}]
     run = carry_out(small_job(steps=steps, metrics=[{"use": "size"}, {"use": "quality"}]), Store(tmp_path / "runs"))

@@ -46,6 +46,7 @@ def _request(record: dict[str, Any]) -> Request:
         record["grid"],
         tuple(record["pairs"]),
         Options.from_json(given),
+        then=tuple(map(Path, record["then"])),
         **apart,
     )
 

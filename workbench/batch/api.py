@@ -91,11 +91,13 @@ def start(
     out: str | Path = "batch",
     *,
     pairs: Sequence[str] = (),
+    then: Sequence[str | Path] = (),
     **options: Any,
 ) -> Started:
-    """Start a batch and return at once; `options` are those of `run`."""
+    """Start a batch and return at once; `then` and `options` are those of `run`."""
     request: dict[str, Any] = {
         "notebook": str(Path(notebook).absolute()), "out": str(Path(out).absolute()), "pairs": list(pairs),
+        "then": [str(Path(each).absolute()) for each in then],
         "grid": str(Path(grid).absolute()) if isinstance(grid, str | Path) else _plain(grid), "options": options,
     }  # fmt: skip
     process = subprocess.Popen(
@@ -114,14 +116,15 @@ def run(
     out: str | Path = "batch",
     *,
     pairs: Sequence[str] = (),
+    then: Sequence[str | Path] = (),
     **options: Any,
 ) -> BatchResult:
     """Execute a notebook over a grid and return what came of it; rows that are done already are not done again.
 
-    `grid` is a file, what such a file holds, or a list of points. `options`: jobs, threads, timeout_s, cell_timeout_s,
-    memory_bytes, retries, retry_on, max_failures, budget_s, cold. Raises InvalidInput, before any kernel, with every problem.
+    `grid` is a file, what such a file holds, or a list of points; `then` are notebooks that follow in each row. `options`: jobs,
+    threads, timeout_s, cell_timeout_s, memory_bytes, retries, retry_on, max_failures, budget_s, cold. Raises InvalidInput, before any kernel, with every problem.
     """
-    return start(notebook, grid, out, pairs=pairs, **options).wait()
+    return start(notebook, grid, out, pairs=pairs, then=then, **options).wait()
 
 
 def load(out: str | Path) -> BatchResult:

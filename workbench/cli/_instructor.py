@@ -1,4 +1,4 @@
-"""The commands of somebody who teaches: workbench instructor plan, readiness, rehearse, collect, bundle, rebuild."""
+"""The commands of somebody who teaches: workbench instructor plan, notes, readiness, rehearse, collect, bundle, rebuild."""
 
 from __future__ import annotations
 
@@ -58,6 +58,43 @@ def plan(
     say(f"{made.unused_minutes} of {made.minutes} minutes are left", markup=False)
     say(f"one machine for {people} people: {made.memory_gib:.0f} GiB of memory, {made.cores} cores", markup=False)
     say(f"\n{made.mail(address)}", markup=False)
+
+
+@instructor.command()
+def notes(
+    lesson: Annotated[str, typer.Argument(metavar="LESSON", help="1, 02, pruning …")],
+    language: Language = "en",
+    json: Json = False,
+) -> None:
+    """Say what helps to teach a lesson: what to say and to ask, where people trip, what to skip when late, minutes of each exercise.
+
+    \b
+    --json: {"schema", "number", "title", "minutes", "say", "ask", "traps": [sentences], "skip",
+      "exercises": [{"id", "title", "minutes", "is_bonus"}]}
+    """
+    from workbench.cli._text import console, say_json, say_rows
+    from workbench.lessons import catalog
+    from workbench.lessons.words import Words
+
+    chosen = catalog.lesson(lesson)
+    words = Words(chosen, language)
+    exercises = [
+        {"id": each.id, "title": words.exercise(each.id)["title"], "minutes": each.minutes, "is_bonus": each.is_bonus}
+        for each in chosen.exercises
+    ]
+    told = words.own["notes"]
+    if json:
+        say_json(
+            {"number": chosen.number, "title": words.own["title"], "minutes": chosen.minutes, **told, "exercises": exercises}
+        )  # fmt: skip
+        return
+    console().print(f"{chosen.number} {words.own['title']}, {chosen.minutes} minutes", markup=False)
+    rows = [("say", told["say"]), ("ask", told["ask"]), *(("where people trip", each) for each in told["traps"])]
+    say_rows(("", ""), [*rows, ("when late", told["skip"])])
+    say_rows(
+        ("exercise", "", "minutes"),
+        [(each["id"], f"{each['title']}{' (bonus)' * each['is_bonus']}", str(each["minutes"])) for each in exercises],
+    )
 
 
 @instructor.command()

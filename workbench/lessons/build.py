@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from workbench.errors import WorkbenchError
 from workbench.lab import notebooks_folder
-from workbench.lessons import catalog
+from workbench.lessons import catalog, texts
 from workbench.lessons.exercise import Lesson
 
 Edition = Literal["student", "solution"]
@@ -37,6 +37,10 @@ BEGIN = """
 
 lesson = Lesson("{number}", language=language, progress_file=progress_file)
 lesson.begin()"""
+LAST = (
+    '**That was the last lesson.** In a terminal: `workbench lesson certificate me.html --person "My name"` writes a page that says what '
+    'you have solved, `workbench lesson export me.json --person "My name"` the file that your instructor asks for.'
+)
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -71,8 +75,18 @@ def text_of(lesson: Lesson, edition: Edition) -> str:
         text += BEGIN.format(number=lesson.number) if kind == "begin" else ""
         cells += _cells(kind, text.strip("\n"), edition)
     _refuse_doubles(lesson, cells)
+    cells.append({"cell_type": "markdown", "source": _way_on(lesson)})
     record = {"cells": _with_ids(cells), "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def _way_on(lesson: Lesson) -> str:
+    """Return what stands below a lesson: the way to the next one, or home."""
+    after = [each for each in catalog.lessons() if each.number > lesson.number]
+    if not after:
+        return LAST
+    title = texts.of(after[0].name, "en")["title"]
+    return f"**Next:** [{after[0].number} · {title}]({file_name(after[0])}.ipynb)"
 
 
 def write(lesson: Lesson, edition: Edition, root: Path | None = None) -> Path:

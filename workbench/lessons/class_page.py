@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from workbench.lessons import catalog, quiz, texts
 from workbench.lessons.classroom import Cell, Class, Predicted, Row, Scored
@@ -14,11 +18,15 @@ STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 24px auto; max-width: 1100px; padding: 0 16px; }
 table { border-collapse: collapse; margin: 8px 0 20px; } th, td { padding: 4px 8px; text-align: left; vertical-align: top; }
 thead th { font-weight: 600; border-bottom: 1px solid #8888; } tbody th { font-weight: 600; white-space: nowrap; }
-td.cell { border: 1px solid #8884; min-width: 74px; font-size: 13px; }
+td.cell { border: 1px solid #8884; padding: 2px 6px; font-size: 13px; line-height: 1.25; white-space: nowrap; }
+.scroll th:first-child { position: sticky; left: 0; background: Canvas; }
+.scroll thead th { max-width: 8em; overflow-wrap: anywhere; vertical-align: bottom; }
 td.ok { background: color-mix(in srgb, #009e73 30%, transparent); } td.try_again { background: color-mix(in srgb, #d55e00 30%, transparent); }
 .scroll { overflow-x: auto; } small { opacity: 0.75; } i { display: inline-block; height: 11px; background: #0072b2; margin-right: 8px; }
 """
 SIGNS = {"ok": "✓", "try_again": "↻", "not_attempted": "…"}
+HINT, SEEN = "·", " ◉"
+LEGEND = f"✓ solved, ↻ tried, … opened; behind it the tries, {HINT} for each hint, ◉ where the solution was looked at; below it the minutes until solved."
 
 
 def page(found: Class, language: str = "en") -> str:
@@ -42,18 +50,30 @@ def _heat_map(found: Class) -> str:
         for row in found.rows
     )
     return (
-        "<h2>Exercises</h2><p>✓ solved, ↻ tried, … opened; tries · hints · minutes until solved.</p>"
+        f"<h2>Exercises</h2><p>{LEGEND}</p>"
         f'<div class="scroll"><table><thead><tr><th>exercise</th><th>solved</th><th>median</th>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
 
 
 def _cell(cell: Cell | None) -> str:
+    """Return a cell that is narrow enough for thirty beside each other; a pointer on it gets the words."""
     if cell is None:
         return '<td class="cell"></td>'
-    facts = [f"{cell.tries} tr", f"{cell.hints} h", *([f"{cell.minutes:g} min"] if cell.minutes is not None else [])]
-    seen = " · solution seen" if cell.saw_solution else ""
-    return f'<td class="cell {cell.verdict}">{SIGNS[cell.verdict]} <small>{" · ".join(facts)}{seen}</small></td>'
+    minutes = "" if cell.minutes is None else f"<br><small>{cell.minutes:.0f} min</small>"
+    seen = SEEN if cell.saw_solution else ""
+    told = f"{SIGNS[cell.verdict]} {cell.tries}{HINT * cell.hints}{seen}{minutes}"
+    return f'<td class="cell {cell.verdict}" title="{_in_words(cell)}">{told}</td>'
+
+
+def _in_words(cell: Cell) -> str:
+    facts = [_counted(cell.tries, "try", "tries"), _counted(cell.hints, "hint", "hints")]
+    facts += [f"solved after {cell.minutes:g} min"] if cell.minutes is not None else []
+    return ", ".join([*facts, *(["solution seen"] if cell.saw_solution else [])])
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _mistakes(rows: Iterable[Row], language: str) -> str:
@@ -62,11 +82,20 @@ def _mistakes(rows: Iterable[Row], language: str) -> str:
         words = nearest(catalog.lesson(row.id.partition(".")[0]), language)
         for name, people in row.misconceptions[:3]:
             known = words.exercise(row.id)["misconceptions"].get(name) or words.shared["misconceptions"].get(name)
-            said = known["cause"] if known else name
-            lines.append(f"<tr><th>{row.id}</th><td>{people}</td><td>{html.escape(said)}</td></tr>")
+            lines.append(
+                f"<tr><th>{row.id}</th><td>{people}</td><td>{_said(known['cause'] if known else name)}</td></tr>"
+            )
     if not lines:
         return ""
     return f"<h2>What to say</h2><table><thead><tr><th>exercise</th><th>people</th><th>the mistake</th></tr></thead>{''.join(lines)}</table>"
+
+
+def _said(text: str) -> str:
+    """Return words of a lesson as HTML; what they name of one person's answer is left open."""
+    pieces = re.sub(r"\$\w+", "…", html.escape(text)).split("`")
+    return "".join(
+        f"<code>{piece}</code>" if index % 2 else piece.replace("**", "") for index, piece in enumerate(pieces)
+    )
 
 
 def _quiz(found: Class, language: str) -> str:
@@ -109,7 +138,15 @@ def _prediction(each: Predicted, language: str) -> str:
         f'<tr><td>{html.escape(words.answer(question, value))}</td><td><i style="width:{round(160 * count / most)}px"></i>{count}</td></tr>'
         for value, count in each.values
     )
-    ask = html.escape(words.question(each.id)["ask"])
-    numbers = [f"{value:.3g}" if isinstance(value, int | float) else str(value) for value in each.measured]
-    measured = f"<p>measured: {', '.join(numbers)}</p>" if numbers else ""
+    ask = _said(words.question(each.id)["ask"])
+    measured = f"<p>measured: {html.escape(_measured(each.measured))}</p>" if each.measured else ""
     return f"<h3>{each.id}</h3><p>{ask}</p><table>{bars}</table>{measured}"
+
+
+def _measured(values: Sequence[Any]) -> str:
+    """Return what came out on the machines of a class: median and range of numbers, else each with how often."""
+    if not all(isinstance(value, int | float) for value in values):
+        return ", ".join(f"{value} ({count})" for value, count in Counter(map(str, values)).most_common())
+    low, middle, high = (f"{value:.3g}" for value in (min(values), statistics.median(values), max(values)))
+    spread = "" if low == high else f", {low} to {high}"
+    return f"{middle}{spread} (on {_counted(len(values), 'machine', 'machines')})"

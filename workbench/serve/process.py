@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -50,7 +51,8 @@ class Serving:
 def start(words: Sequence[str | Path], *, environment: dict[str, str] | None = None) -> Serving:
     """Run `workbench serve WORDS… --json` and return when it answers; raises RunFailed with what it said instead.
 
-    Ports are free ones unless `words` name others.
+    Ports are free ones unless `words` name others. It is told to end when this process does: a notebook that is closed halfway
+    leaves no server behind.
     """
     command = [sys.executable, "-m", "workbench.cli", "serve", "--http", "0", "--grpc", "0", "--json"]
     with tempfile.TemporaryFile() as log:
@@ -58,6 +60,7 @@ def start(words: Sequence[str | Path], *, environment: dict[str, str] | None = N
             [*command, *map(str, words)], stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL,
             env={**os.environ, **(environment or {})},
         )  # fmt: skip
+        atexit.register(process.terminate)
         record = _first_line(process, log)
     return Serving(process, record["url"], record["grpc"], record["token"], tuple(record["models"]))
 
