@@ -53,3 +53,12 @@ def median(values: Sequence[float]) -> float:
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def growth(values: Sequence[float]) -> float:
+    """Return how much a line through the second half grows over that half, as a share of its start."""
+    half = values[len(values) // 2 :]
+    middle, mean = (len(half) - 1) / 2, sum(half) / len(half)
+    spread = sum((index - middle) ** 2 for index in range(len(half)))
+    slope = sum((index - middle) * (value - mean) for index, value in enumerate(half)) / spread
+    return slope * (len(half) - 1) / (mean - slope * middle)

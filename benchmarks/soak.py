@@ -10,9 +10,8 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 
-from _results import finish
+from _results import finish, growth
 from _workbench_page import CHART, Place, place
 from lab_page import command, wait_for_kernel
 from playwright.sync_api import TimeoutError
@@ -64,15 +63,6 @@ def page_mb(here: Place) -> float:
     metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
     session.detach()
     return float(metrics["JSHeapUsedSize"]) / 1e6
-
-
-def growth(values: Sequence[float]) -> float:
-    """Return how much a line through the second half grows over that half, as a share of its start."""
-    half = values[len(values) // 2 :]
-    middle, mean = (len(half) - 1) / 2, sum(half) / len(half)
-    spread = sum((index - middle) ** 2 for index in range(len(half)))
-    slope = sum((index - middle) * (value - mean) for index, value in enumerate(half)) / spread
-    return slope * (len(half) - 1) / (mean - slope * middle)
 
 
 def main() -> None:

@@ -171,8 +171,8 @@ def _killed(told: Story, two: TwoNodes, rows: Any) -> None:
 
 
 def _lost_a_node(told: Story, two: TwoNodes) -> None:
-    batch = two.start("batch", "run", "--resume", "--out", told.out, "--resources", "row=1")
-    study = two.start(*told.study("both"))
+    batch = two.start("batch", "run", "--resume", "--out", told.out, "--resources", "row=1", "--json-events")
+    study = two.start(*told.study("both"), "--json")
     wait_for(lambda: len(tried(told.folder)) == 2 and len(tried(told.folder, "job-*")) == 2)
     two.kill_the_second()
     wait_for(lambda: "a lost machine" in (told.out / "manifest.jsonl").read_text())
@@ -224,6 +224,13 @@ def test_a_study_ends_although_a_node_is_killed_in_the_middle(story: Story) -> N
     assert {run.job["launcher"]["use"] for run in runs} == {"ray"}
     begun = [(Path(run.folder) / "events.jsonl").read_text().count('"kind":"started"') for run in runs]
     assert sorted(begun) == [1, 2]
+
+
+def test_what_ray_tells_of_a_lost_node_is_not_among_the_json(story: Story) -> None:
+    events = [json.loads(line) for line in story.said["batch"][1].splitlines()]
+    assert events[-1]["kind"] == "finished" and events[-1]["exit_code"] == 0
+    assert [each["status"] for each in json.loads(story.said["study"][1])["runs"]] == ["done", "done"]
+    assert "raylet" in story.said["batch"][2]
 
 
 def test_what_is_done_needs_no_cluster_again(story: Story, two: TwoNodes) -> None:

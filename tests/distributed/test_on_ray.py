@@ -63,6 +63,18 @@ def test_what_the_cluster_has_no_room_for_is_said(two: TwoNodes, store: Store) -
     assert not Path(store.root / f"{DRAFT}{run.run_id}" / "ranks" / "hosts.json").exists()
 
 
+@needs_ray
+def test_what_ray_tells_by_itself_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    """The call is that of its listener, which hears of lost nodes; with --json stdout holds JSON alone."""
+    from ray._private import worker
+
+    _ray_cluster._tell_on_stderr()
+    told = {"lines": ["a node is lost"], "pid": "raylet", "is_err": False}
+    worker.print_to_stdstream(told, ignore_prefix=False)
+    out, err = capsys.readouterr()
+    assert not out and "a node is lost" in err
+
+
 def test_what_is_asked_of_a_cluster_is_shown_before(tmp_path: Path) -> None:
     record = {"use": "ray", "threads": 2, "resources": {"gpu": 4, "memory": 1.5e9, "fast": 1}}
     launcher: Any = catalog.make("launch", {**record, "nodes": 2, "nproc": 4})

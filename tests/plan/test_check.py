@@ -57,6 +57,17 @@ def test_a_stage_of_shards_and_split_layers_holds_what_was_planned(small: str) -
     )
 
 
+def test_experts_are_simulated_whichever_tokens_they_would_get(tmp_path: Path) -> None:
+    """Mixtral in a sharded pipeline: 4 experts of which a token takes 2, on more shards than there are experts."""
+    experts = {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
+    (tmp_path / "config.json").write_text(json.dumps({**SMALL, **experts}))
+    running = check.Check(str(tmp_path), Wanted(32, 256), Layout(1, 8, 1, 2, False))
+    found = running.follow()
+    for part in STATE:
+        assert found.simulated[part] == pytest.approx(found.planned[part], rel=0.01)
+    assert abs(found.difference) < 0.3
+
+
 def test_a_check_that_was_stopped_says_so(small: str) -> None:
     running = check.Check(small, Wanted(8, 256), Layout(1, 8, 1, 1, False))
     running.stop()
@@ -65,11 +76,17 @@ def test_a_check_that_was_stopped_says_so(small: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "layout", "reason"), [
-    ("mixtral-8x7b", Layout(1, 8, 1, 1, False), "a simulation has none"), ("gpt2", Layout(1, 1, 4, 1, False), "splits by tensors"),
+    ("mixtral-8x7b", Layout(1, 2, 4, 1, False), "how mixtral splits by tensors"), ("gpt2", Layout(1, 1, 4, 1, False), "splits by tensors"),
 ])  # fmt: skip
 def test_what_can_not_be_simulated_is_refused_before_a_process_starts(name: str, layout: Layout, reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason):
         check.Check(name, Wanted(64, 512), layout)
+
+
+def test_a_layout_that_can_not_be_simulated_is_refused_with_the_best_one_that_can() -> None:
+    ended = CliRunner().invoke(app, ["plan", "mixtral-8x7b", "--devices", "64", "--check"])
+    assert ended.exit_code == 2 and "how mixtral splits by tensors" in ended.output
+    assert "--layout 'shard=4 pipeline=16'" in ended.output
 
 
 def test_an_unknown_layout_is_refused_with_near_ones(small: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,3 +160,22 @@ def test_several_processes_write_one_chain(log: Path, keys_folder: Path) -> None
     for each in writers:
         each.join()
     assert audit.verify(log, keys_folder) == audit.Verdict(65, ())
+
+
+def test_a_log_that_is_being_written_is_not_taken_for_a_cut_one(
+    log: Path, keys_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server appends between the reading of the log and of its head."""
+    read, writer = audit._read, audit.Audit(log, keys_folder)
+    appending = threading.Thread(target=writer.append, args=("predict",))
+
+    def while_written(path: Path) -> bytes | None:
+        if appending.ident is None:
+            appending.start()
+            appending.join(0.3)
+        return read(path)
+
+    monkeypatch.setattr(audit, "_read", while_written)
+    assert audit.verify(log, keys_folder) == audit.Verdict(5, ())
+    appending.join()
+    assert audit.verify(log, keys_folder) == audit.Verdict(6, ())

@@ -119,7 +119,7 @@ def plan(
     if not json:
         title = f"{found.name} ({found.num_params / 1e9:.3g} billion parameters) on {devices} × {on.title}, {wanted.batch} × {length} tokens a step"
         _say_layouts(title, layouts, devices, price, top)
-    simulated = _plan_check.checked(model, wanted, picked) if check else None
+    simulated = _plan_check.checked(model, wanted, picked, layouts) if check else None
     compared = _plan_check.measured(store) if check else []
     if json:
         assumed = {"usable": training.USABLE, "efficiency": training.EFFICIENCY, "bandwidth": training.BANDWIDTH,

@@ -29,10 +29,18 @@ def chosen(layouts: Sequence[Planned], wanted: str | None) -> Planned:
     raise InvalidInput([f"no legal layout {wanted!r}; near are {', '.join(map(repr, near)) or 'none'}"], next_move="write it as the table does, as in 'shard=8 tensor=8 recompute'")  # fmt: skip
 
 
-def checked(source: str, wanted: Wanted, planned: Planned) -> Checked:
-    """Simulate a layout in a process of its own, with words on stderr while it goes on."""
-    from workbench.plan.check import Check
+def checked(source: str, wanted: Wanted, planned: Planned, layouts: Sequence[Planned]) -> Checked:
+    """Simulate a layout in a process of its own, with words on stderr while it goes on.
 
+    Raises InvalidInput for one that can't be simulated, with the best of the `layouts` that can.
+    """
+    from workbench.plan._config import config_of
+    from workbench.plan.check import Check, why_not
+
+    config = config_of(source)
+    if reasons := why_not(config, planned.layout):
+        able = next((each for each in layouts if not why_not(config, each.layout)), None)
+        raise InvalidInput(reasons, next_move=f"check another: --layout {str(able.layout)!r}" if able else "")
     check = Check(source, wanted, planned.layout)
     with Bar() as bar:
         try:

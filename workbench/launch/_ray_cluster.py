@@ -5,6 +5,7 @@ A token that the cluster asks for is read by Ray itself, from RAY_AUTH_MODE and 
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 import os
@@ -39,6 +40,7 @@ def connect(address: str) -> None:
                 next_move="use another process, or ray.shutdown()",
             )
         return
+    _tell_on_stderr()
     try:
         ray.init(
             address or "auto",
@@ -52,6 +54,16 @@ def connect(address: str) -> None:
             [f"no Ray cluster at {address or 'RAY_ADDRESS or on this machine'}: {first_line(error)}"],
             next_move="`ray start --head` starts one; --address HOST:6379 names another; its token goes into RAY_AUTH_TOKEN",
         ) from None
+
+
+@functools.cache
+def _tell_on_stderr() -> None:
+    """Let Ray tell of lost machines on stderr: it prints that among our JSON, whatever `log_to_driver` says."""
+    from ray._private import worker
+
+    own: Any = worker
+    print_to = own.print_to_stdstream
+    own.print_to_stdstream = lambda data, **named: print_to({**data, "is_err": True}, **named)
 
 
 def close() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -104,9 +105,17 @@ def shard_fully(
     """Shard parameters, gradients and optimizer state over the data axis: each block by itself, then what is left."""
     data = mesh["replicate", "shard"] if extents.replicate > 1 else mesh["shard"]
     keep = False if extents.pipeline > 1 else None  # parameters gathered, for the next microbatch; None: torch's way
+    where = functools.partial(_cut_of_experts, num_shards=extents.shard)
     for block in blocks:
-        fully_shard(block, mesh=data, reshard_after_forward=keep, mp_policy=policy)
-    fully_shard(module, mesh=data, reshard_after_forward=keep, mp_policy=policy)
+        fully_shard(block, mesh=data, reshard_after_forward=keep, mp_policy=policy, shard_placement_fn=where)
+    fully_shard(module, mesh=data, reshard_after_forward=keep, mp_policy=policy, shard_placement_fn=where)
+
+
+def _cut_of_experts(parameter: nn.Parameter, *, num_shards: int) -> Shard | None:
+    """Cut matrices of fewer experts than shards (experts, outputs, inputs) within each: by experts some ranks would hold none."""
+    if parameter.ndim != 3 or parameter.shape[0] >= num_shards:
+        return None  # as torch does it, along the first axis
+    return next((Shard(axis) for axis in (1, 2) if parameter.shape[axis] % num_shards == 0), None)
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from workbench.layout._stage import Stage
 from workbench.measure._timing import high_water_bytes
 from workbench.plan.training import Layout, Wanted
 
+MIXTURES = ("mixtral",)
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 PARTS = {  # as the trackers call them, whatever their case → as plans do
     "sharded_param": "parameters", "param": "parameters", "sharded_grad": "gradients", "grad": "gradients", "opt": "optimizer",
@@ -74,8 +75,11 @@ def _placed(config: Mapping[str, Any], wanted: Wanted, layout: Layout, number: i
     mesh = _splitting.mesh_of(extents, "cpu")
     told = transformers.AutoConfig.for_model(**config)
     told.use_cache = False
+    how = {"attn_implementation": "sdpa", "dtype": torch.float32}
+    if told.model_type in MIXTURES:  # all experts in one product, whose size doesn't depend on which tokens go where
+        how["experts_implementation"] = "grouped_mm"
     with torch.device("meta"):
-        inner = transformers.AutoModelForCausalLM.from_config(told, attn_implementation="sdpa", dtype=torch.float32)
+        inner = transformers.AutoModelForCausalLM.from_config(told, **how)
     if layout.recompute:
         inner.gradient_checkpointing_enable({"use_reentrant": False})
     whole = _Whole(inner.train())
@@ -110,7 +114,7 @@ def _stepped(stage: Stage, wanted: Wanted, layout: Layout, number: int, say: Say
     """
     micro_batches = wanted.batch // (layout.data * wanted.micro_batch)
     in_flight = min(layout.pipeline - number, micro_batches)
-    with _global_shapes_left_alone(), FakeTensorMode(allow_non_fake_inputs=True):
+    with _global_shapes_left_alone(), _experts_of_any_dtype(), FakeTensorMode(allow_non_fake_inputs=True):
         stage.to_empty(device="cpu")
         optimizer = _optimizer(stage, wanted)
         if layout.pipeline == 1 and micro_batches > 1:
@@ -194,6 +198,20 @@ def _global_shapes_left_alone() -> Iterator[None]:
         yield
     finally:
         own.detect_fake_mode = before
+
+
+@contextlib.contextmanager
+def _experts_of_any_dtype() -> Iterator[None]:
+    """Let transformers multiply experts by its own operator: torch's knows the shapes of bfloat16 alone. They keep the same."""
+    from transformers.integrations import moe
+
+    own: Any = moe
+    before = own._can_use_grouped_mm
+    own._can_use_grouped_mm = lambda *args: False
+    try:
+        yield
+    finally:
+        own._can_use_grouped_mm = before
 
 
 def _by_part(snapshot: Mapping[Any, int]) -> dict[str, float]:

@@ -106,14 +106,16 @@ class Architecture:
         the feed-forward part's inner vectors. After Korthikanti et al., arXiv 2205.05198, section 4, for gated parts and
         grouped heads. Tensor parallel ranks share all but the four vectors of the hidden size. Sequence parallel ones share
         these too, but keep what they gathered before attention and before each matrix that comes first in the feed-forward part.
+        Where there are experts, a token's vector is copied to each of its own, and what each answers is kept to be weighed.
         """
+        experts = 2 * self.hidden * self.experts_per_token if self.experts > 1 else 0
         whole = 4 * self.hidden
         inner = (4 if self.is_gated else 2) * self.ffn * self.experts_per_token
         shared = (2 * self.q_width + 2 * self.kv_width + inner) / tensor
         if not is_sequence_parallel:
-            return whole + shared, self.hidden
+            return whole + experts + shared, self.hidden
         gathered = (3 if self.is_gated else 2) * self.hidden if tensor > 1 else 0
-        return whole / tensor + gathered + shared, self.hidden / tensor
+        return whole / tensor + gathered + experts + shared, self.hidden / tensor
 
 
 @functools.cache

@@ -17,7 +17,6 @@ from workbench.plan.training import Layout, Wanted
 from workbench.telling import Say, Telling, tell
 
 SPLIT = ("llama", "mistral", "qwen2", "qwen3")  # model types whose layers this library splits by tensors
-WITHOUT_DATA = "mixtral"
 
 
 @dataclass(frozen=True)
@@ -66,14 +65,10 @@ class Check:
 
 def why_not(config: Mapping[str, Any], layout: Layout) -> list[str]:
     """Return every reason against simulating a layout of a model; empty = none."""
-    kind, reasons = config.get("model_type"), []
-    if kind == WITHOUT_DATA:
-        reasons.append(f"{kind} chooses experts by its data, and a simulation has none")
-    elif layout.tensor > 1 and kind not in SPLIT:
-        reasons.append(
-            f"how {kind} splits by tensors isn't known to this library's layouts (known: {', '.join(SPLIT)})"
-        )
-    return reasons
+    kind = config.get("model_type")
+    if layout.tensor > 1 and kind not in SPLIT:
+        return [f"how {kind} splits by tensors isn't known to this library's layouts (known: {', '.join(SPLIT)})"]
+    return []
 
 
 def _work(request: Mapping[str, Any], say: Callable[[Any], None]) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class Audit:
 def verify(log: Path, keys_folder: Path, *, head: Path | None = None) -> Verdict:
     """Return how many lines there are and what is wrong with them; `head` is a copy of the head kept elsewhere."""
     keys.need_extra()
-    content = _read(log)
+    content, own_head = _together(log)
     if content is None:
         raise WorkbenchError(f"no audit log {log}", next_move="name the file that --audit wrote")
     lines = content.splitlines(keepends=True)
@@ -109,9 +109,9 @@ def verify(log: Path, keys_folder: Path, *, head: Path | None = None) -> Verdict
     for number, line in enumerate(lines, start=1):
         problems += [f"line {number} {problem}" for problem in _line_problems(line, number, previous, keys_folder)]
         previous = hashlib.sha256(line).hexdigest()
-    problems += _head_problems(lines, head_of(log), keys_folder, is_copy=False)
+    problems += _head_problems(lines, head_of(log), own_head, keys_folder, is_copy=False)
     if head is not None:
-        problems += _head_problems(lines, head, keys_folder, is_copy=True)
+        problems += _head_problems(lines, head, _read(head), keys_folder, is_copy=True)
     return Verdict(len(lines), tuple(problems))
 
 
@@ -147,9 +147,20 @@ def _signature_problems(record: dict[str, Any], keys_folder: Path) -> list[str]:
     return []
 
 
-def _head_problems(lines: list[bytes], head: Path, keys_folder: Path, *, is_copy: bool) -> list[str]:
-    """Compare a log with its head, or with a copy of an earlier one."""
-    line = _read(head)
+def _together(log: Path) -> tuple[bytes | None, bytes | None]:
+    """Return a log and its head as they belong together, also while a server writes both; None = there is no such file."""
+    try:
+        with log.open("rb") as file:
+            _lock.take(file, wait=True)
+            return file.read(), _read(head_of(log))
+    except FileNotFoundError:
+        return None, None
+
+
+def _head_problems(
+    lines: list[bytes], head: Path, line: bytes | None, keys_folder: Path, *, is_copy: bool
+) -> list[str]:
+    """Compare a log with its head, or with a copy of an earlier one, each given by its `line`."""
     if line is None:
         return [f"there is no head {head}: nobody can tell whether the end was cut off"] if lines or is_copy else []
     try:
