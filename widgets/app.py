@@ -31,7 +31,7 @@ from widgets.watch_runs import WatchRuns
 from workbench import queue
 from workbench.errors import WorkbenchError
 
-SECONDS_BETWEEN_LOOKS = 0.2
+SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_BETWEEN_CARES = 10.0  # a keeper that was killed is replaced within this
 SECONDS_BEFORE_COLLECTING = (
     5.0  # closed panels are rings of some 10,000 objects, and Python's full collections are rare

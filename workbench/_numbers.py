@@ -40,6 +40,11 @@ def narrowed(values: np.ndarray, dtype: str) -> np.ndarray:
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("<u2")
 
 
+def no_smaller(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Return float32 of which none is below the dtype's smallest number of full precision; in float16 that is 2⁻¹⁴."""
+    return np.maximum(values, np.float32(2.0**-14 if dtype == "F16" else 2.0**-126))
+
+
 def kept(values: np.ndarray, dtype: str) -> np.ndarray:
     """Return float32 as a reader of the stored numbers has them."""
     if dtype == "F32":

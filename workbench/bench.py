@@ -48,6 +48,7 @@ def _carried_out(job: Job, store: Store, *, again: bool = False, on_event: OnEve
     check(job)
     if not again and (done := store.find(job.job_id)):
         return done
+    machine.refuse_to_wait()
     draft, worker = submit(job, store, on_event=on_event)
     try:
         follow(draft, worker, on_event)

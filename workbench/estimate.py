@@ -17,6 +17,7 @@ WIDTHS = {
     "float32": 4,
     "bfloat16": 2,
     "int8": 1,
+    "float8_e4m3fn": 1,
     "int4": 1 / 2,
     "int3": 3 / 8,
     "int2": 1 / 4,
@@ -36,8 +37,9 @@ NODE_BYTES = {
 }  # per layer, graph only
 CODED = "coded zeros cost their position and no value; a dense kernel still multiplies by them once they are decoded"
 PACKED_NODE_BYTES = (100, 400)  # the same, of packed weights that a kernel widens; else the graph holds the unpacking:
-# Of one or two bits: in graphs that unpack them while loading, and in programs that do at each call.
+# Of one or two bits, and of 8-bit floats: in graphs that unpack them while loading, and in programs that do at each call.
 FEW_BITS_BYTES = {
+    "float8 weights": ((200, 500), (1200, 3300)),
     "ternary weights": ((600, 1400), (4500, 9000)),
     "binary weights": ((600, 1400), (4500, 9000)),
     "binary weights and inputs": ((1300, 2600), (9000, 16_000)),
@@ -45,6 +47,7 @@ FEW_BITS_BYTES = {
 UNPACKING_BYTES = {"int8": (1200, 3300), "int4": (4500, 6500), "int3": (8000, 10200), "int2": (4500, 6500)}
 UNPACKING_READS = {
     "int8": (5, 40),
+    "float8_e4m3fn": (5, 40),
     "int4": (10, 80),
     "int3": (20, 180),
     "int2": (8, 70),
@@ -201,10 +204,10 @@ def _computing(card: ModelCard) -> list[Layer]:
 
 
 def _layer_bytes(layer: Layer) -> float:
-    """Weights at their stored width; integer layers keep 4-byte biases, bfloat16 layers have 2-byte ones."""
+    """Weights at their stored width; layers of 8 bits and fewer keep 4-byte biases, bfloat16 layers have 2-byte ones."""
     width = WIDTHS[_dtype(layer)]
     biases = layer.num_params - layer.num_weights
-    return layer.num_weights * width + biases * (WIDTHS["float32"] if layer.precision.startswith("int") else width)
+    return layer.num_weights * width + biases * (WIDTHS["float32"] if width <= 1 else width)
 
 
 def _dtype(layer: Layer) -> str:

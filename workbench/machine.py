@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from workbench.errors import WorkbenchError
+
 RECORDED_PACKAGES = (
     "torch",
     "numpy",
@@ -74,6 +76,8 @@ class Quiet:
     Locks belong to one user on one machine (`WORKBENCH_LOCKS` moves them) and vanish with the process that holds them.
     Where the system has no flock (Windows), nothing is locked and `exclusive` says `measured_alone: False`.
     """
+
+    num_alone = 0  # of this process's `exclusive` blocks, those that are open
 
     def __init__(self) -> None:
         self._work: TextIO | None = None
@@ -135,8 +139,12 @@ class Quiet:
         try:
             fcntl.flock(self._intent, fcntl.LOCK_EX)
             fcntl.flock(self._work, fcntl.LOCK_EX)
+            Quiet.num_alone += 1
             before = _busy_seconds()
-            yield told
+            try:
+                yield told
+            finally:
+                Quiet.num_alone -= 1
             told |= _load_since(before)
         finally:
             fcntl.flock(self._work, fcntl.LOCK_UN)
@@ -150,6 +158,15 @@ class Quiet:
         fcntl.flock(self._intent, fcntl.LOCK_SH)  # a queue: whoever wants quiet goes first
         fcntl.flock(self._work, fcntl.LOCK_SH)
         fcntl.flock(self._intent, fcntl.LOCK_UN)
+
+
+def refuse_to_wait() -> None:
+    """Raise WorkbenchError where this process holds the machine alone: a worker stands aside, and both would wait for ever."""
+    if Quiet.num_alone:
+        raise WorkbenchError(
+            "this process holds the machine alone, and a worker would wait for ever",
+            next_move="carry out runs outside of `with exclusive():`",
+        )
 
 
 def _busy_seconds() -> tuple[float, float, float]:

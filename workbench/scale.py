@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from workbench.spread import Spread
 
 FOLDER = ".scaling"  # in a store: one dated record per experiment
+ALONE = "alone"  # file that tells the processes that the machine is theirs
 WARM_UPS = 3  # updates before the clock starts
 TRIES = 3  # rounds for each one that is to be kept, at most
 DISTURBED = 1.1  # control over solo, times for one update
@@ -96,13 +97,17 @@ def _over(job: Job, num: int) -> Job:
 def _measured(job: Job, store: Store, plan: Plan, folder: Path) -> dict[str, Any]:
     """Start the processes, wait for them, and return what rank 0 has written."""
     num = job.launcher.num_processes
+    machine.refuse_to_wait()
     folder.mkdir()
     write_json(folder / "experiment.json", {"job": job.to_json(), "plan": vars(plan)})
     wanted = replace(_order.order(folder, store.root, 1), module="workbench.scale")
-    with machine.Quiet() as quiet, quiet.exclusive():
+    with machine.Quiet() as quiet:
         worker = _elastic.here(wanted, num, restarts=0)
         try:
-            code = worker.wait()
+            worker.wait_until_made()  # a parent that warms up is work: it would wait for the quiet that we hold
+            with quiet.exclusive():
+                (folder / ALONE).touch()
+                code = worker.wait()
         except BaseException:  # also Ctrl-C: nobody waits any more
             worker.cancel()
             raise
@@ -123,7 +128,10 @@ def main(arguments: Sequence[str]) -> int:
     _bound.end_with_parent()
     team = ranks.mine(folder)
     with team.joined():
-        found = _Rounds(folder, team).go()
+        rounds = _Rounds(folder, team)
+        while not (folder / ALONE).exists():  # whoever started us is still waiting for others to stand aside
+            time.sleep(0.02)
+        found = rounds.go()
     if team.leads:
         write_json(folder / "found.json", found)
     return 0

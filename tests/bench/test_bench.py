@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tests.promises._every import carried_out_here, small_job
-from workbench import artifact, bench, catalog
-from workbench.errors import ArtifactError, InvalidInput
+from workbench import artifact, bench, catalog, machine
+from workbench.errors import ArtifactError, InvalidInput, WorkbenchError
 from workbench.job import Job
 from workbench.prefix import PrefixCache
 from workbench.store import Store
@@ -155,6 +155,15 @@ def test_the_parent_and_the_reference_come_first_and_are_runs(store: Store) -> N
     assert [step["use"] for step in parent.job["steps"]] == ["train"]
     assert bench.carry_out(job, store).run_id == run.run_id, "a finished job is not done again"
     assert bench.carry_out(job, store, again=True).run_id != run.run_id
+
+
+def test_whoever_holds_the_machine_alone_is_refused_a_run_that_would_wait_for_it(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_LOCKS", str(tmp_path / "locks"))
+    with machine.Quiet() as quiet, quiet.exclusive(), pytest.raises(WorkbenchError, match="wait for ever"):
+        bench.carry_out(small_job(), store)
+    assert not store.drafts() and not machine.Quiet.num_alone
 
 
 def test_the_launcher_is_not_part_of_the_job_id() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +46,28 @@ def test_what_can_not_be_spread_is_refused_with_the_reason(tmp_path: Path) -> No
     assert ended.exit_code == 2 and "how to split the layers" in ended.output
     ended = CliRunner().invoke(app, ["scale", *MODEL, "--step", "int8_static", "--store", str(tmp_path)])
     assert ended.exit_code == 2 and "no step here is plain training" in ended.output
+
+
+def test_processes_whose_parent_has_to_warm_up_first_do_not_wait_for_ever(tmp_path: Path) -> None:
+    """Warming up is work, which waits while somebody holds the machine alone: the experiment itself must not be that one."""
+    places = {"WORKBENCH_NURSERY": str(tmp_path / "cold"), "WORKBENCH_LOCKS": str(tmp_path / "locks")}
+    words = [
+        sys.executable,
+        "-m",
+        "workbench.cli",
+        "scale",
+        *MODEL,
+        "--processes",
+        "2",
+        "--rounds",
+        "1",
+        "--updates",
+        "1",
+    ]
+    environment = {**os.environ, **places, "WORKBENCH_NURSERY_IDLE_SECONDS": "1"}
+    ended = subprocess.run(
+        [*words, "--layout", "data_parallel", "--store", str(tmp_path / "runs")],
+        env=environment, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert ended.returncode in (0, 1), ended.stderr  # 1: a busy machine disturbed every round
+    assert list((tmp_path / "runs" / scale.FOLDER).glob("*.json"))

@@ -16,7 +16,7 @@ GROUND = {"errors", "params", "nouns", "extents"}
 FAMILY = GROUND | {"part", "reference"}
 TEXT = {"tokenizer"}  # one way to turn text into tokens and back
 HEADERS = {"_safetensors"}  # one way to look into a checkpoint
-GRIDS = {"grids"}  # one way to round weights and to pack integers
+GRIDS = {"grids", "_float8"}  # one way to round weights and to pack integers
 STREAMED = {"streamed", "_numbers"} | GRIDS  # weights without torch
 COUNTED = {"counting"}  # one way to count operations
 MARKED = {"projection"}  # one way to put a mark into weights and to find it
@@ -51,6 +51,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tokenizer": GROUND,
     "grids": GROUND | {"_compiled_grids"},
     "_compiled_grids": set(),
+    "_float8": {"grids", "_compiled_float8"},
+    "_compiled_float8": set(),
     "_numbers": GROUND | GRIDS,
     "streamed": GROUND | {"_numbers"},
     "zoo": FAMILY | COUNTED | HEADERS | TEXT,

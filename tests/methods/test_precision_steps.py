@@ -1,4 +1,4 @@
-"""int8_static and bfloat16 only write down how each layer is to be stored."""
+"""int8_static, bfloat16 and fp8 only write down how each layer is to be stored."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 
 from tests.methods._context import card_of, context, images, perceptron
 from workbench.compress.bfloat16 import Bfloat16
+from workbench.compress.fp8 import Fp8
 from workbench.compress.int8_static import Int8Static
 from workbench.errors import WorkbenchError
 from workbench.part import Step
@@ -19,7 +20,7 @@ def convolutional() -> torch.nn.Sequential:
     )
 
 
-@pytest.mark.parametrize("step", [Int8Static(), Bfloat16()])
+@pytest.mark.parametrize("step", [Int8Static(), Bfloat16(), Fp8()])
 def test_weights_stay_as_they_are(step: Step) -> None:
     model, before = perceptron(), perceptron()
     assert step.run(model, context()) is model
@@ -76,7 +77,9 @@ def test_bfloat16_records_a_cast() -> None:
     assert {(how.scheme, how.weights) for how in ctx.quantization.values()} == {("cast", "bfloat16")}
 
 
-@pytest.mark.parametrize(("step", "name"), [(Int8Static(), "int8 static"), (Bfloat16(), "bfloat16")])
+@pytest.mark.parametrize(
+    ("step", "name"), [(Int8Static(), "int8 static"), (Bfloat16(), "bfloat16"), (Fp8(), "float8 weights")]
+)
 def test_the_card_says_what_the_model_is_stored_in(step: Step, name: str) -> None:
     card = card_of(perceptron())
     assert step.why_not(card) == []

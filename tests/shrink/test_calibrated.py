@@ -100,6 +100,7 @@ def test_smoothed_and_rounded_models_answer_nearly_the_same(
     assert len(errors) == 2 and max(errors) < 1e-4
     for name, steps in {
         "int8": ["smooth_quant", "int8_dynamic"],
+        "fp8": ["smooth_quant", "fp8"],
         "awq": [{**GPTQ3, "bits": 4, "method": "awq"}],
     }.items():
         shrink(source, tmp_path / name, steps, calibration=calibration)

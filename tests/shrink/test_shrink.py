@@ -161,7 +161,7 @@ def test_a_skipped_layer_and_one_that_does_not_fit_stay_and_are_told(llama: Path
 
 def test_what_cannot_be_done_is_refused_before_anything_is_written(llama: Path, tmp_path: Path) -> None:
     refusals = [
-        ([{"use": "weight_only", "method": "gptq"}], "--calibration"), ([INT4, "n_m_prune"], "the last"), (["smooth_quant"], "--calibration"), (["train"], "the model at work"),
+        ([{"use": "weight_only", "method": "gptq"}], "--calibration"), ([INT4, "n_m_prune"], "the last"), (["smooth_quant"], "--calibration"), (["train"], "the model at work"), (["low_rank"], "random weights in their place"),
         ([{**INT4, "skip": ["model.layers.9.*"]}], "no layer is called"), ([], "no step"), (["weight_onyl"], "weight_only"),
     ]  # fmt: skip
     for steps, reason in refusals:

@@ -30,8 +30,8 @@ def shrink(
 ) -> None:  # fmt: skip
     """Compress a checkpoint that needn't fit in memory: tensor by tensor, file by file. The same command goes on after a kill.
 
-    Tensor by tensor: weight_only (method=rtn), int8_dynamic, bfloat16; before them magnitude_prune (scope=layer), n_m_prune. Block by
-    block, with --calibration: weight_only (method=gptq or awq); before it smooth_quant, wanda, sparse_gpt. Integers are written as compressed-tensors does, so transformers and vLLM open the folder. Embeddings, the output layer and routers stay.
+    Tensor by tensor: weight_only (method=rtn), int8_dynamic, fp8, bfloat16; before them magnitude_prune (scope=layer), n_m_prune. Block by
+    block, with --calibration: weight_only (method=gptq or awq); before it smooth_quant, wanda, sparse_gpt. Integers and 8-bit floats are written as compressed-tensors does, so transformers and vLLM open the folder. Embeddings, the output layer and routers stay.
 
     \b
     --json: the folder's shrink.json: {"schema", "job": {"fingerprint", "steps", "shard_bytes"}, "bytes_before", "bytes",

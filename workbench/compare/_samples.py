@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +82,12 @@ def is_language_model(run: Run) -> bool:
 
 def correct(run: Run, split: str) -> np.ndarray:
     """Return which examples of a split a classifier has right, (n,) booleans; kept, as choosing asks again and again."""
-    path = Path(run.folder) / "samples" / "predictions.npz"
-    return _correct(run.run_id, str(path), split, path.stat().st_mtime_ns if path.exists() else 0)
+    path = os.path.join(run.folder, "samples", "predictions.npz")  # no Path: ten thousand are asked for at once
+    try:
+        changed = os.stat(path).st_mtime_ns
+    except OSError:
+        changed = 0
+    return _correct(run.run_id, path, split, changed)
 
 
 @functools.lru_cache(maxsize=20_000)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench import _numbers, grids
+from workbench import _float8, _numbers, grids
 from workbench.nouns import Grid
 from workbench.streamed import Blocks, Dense, Piece, Stores, Streamed
 
@@ -176,6 +176,49 @@ class _Rounding(Stores):
 
 def _num_words(count: int, bits: int) -> int:
     return -(-count * bits // 32)
+
+
+@dataclass(frozen=True)
+class Floats(Streamed):
+    """8-bit floats with a scale per row; with dynamic inputs these are rounded so too, token by token, while running."""
+
+    dynamic_inputs: bool = False
+    skip: Sequence[str] = ()
+
+    stores = True
+
+    @property
+    def quantization(self) -> Mapping[str, Any]:  # type: ignore[override]
+        floats = {"num_bits": 8, "type": "float", "symmetric": True}
+        weights = {**floats, "strategy": "channel", "group_size": None, "dynamic": False, "observer": "minmax"}
+        inputs = {**floats, "strategy": "token", "dynamic": True}
+        return {
+            "weights": weights,
+            "input_activations": inputs if self.dynamic_inputs else None,
+            "format": "float-quantized",
+        }
+
+    def pieces(self, shape: tuple[int, ...], dtype: str) -> tuple[Piece, ...]:
+        return Piece("weight", "F8_E4M3", shape), Piece("weight_scale", dtype, (shape[0], 1))
+
+    def keep(self, shape: tuple[int, ...], dtype: str) -> Stores:
+        return _RoundingToFloats(dtype)
+
+
+class _RoundingToFloats(Stores):
+    def __init__(self, dtype: str) -> None:
+        self.dtype = dtype
+        self.scales: list[np.ndarray] = []
+
+    def store(self, rows: np.ndarray, given: np.ndarray) -> np.ndarray:
+        scales = _numbers.kept(_numbers.no_smaller(_float8.scales(rows), self.dtype), self.dtype)
+        stored = _float8.rounded(rows, scales)
+        self.squared_error += _float8.lost(given, stored, scales)
+        self.scales.append(scales)
+        return stored
+
+    def rest(self) -> Sequence[np.ndarray]:
+        return (_numbers.narrowed(np.concatenate(self.scales), self.dtype),)
 
 
 @dataclass(frozen=True)

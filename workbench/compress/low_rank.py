@@ -13,6 +13,8 @@ from workbench.part import Context, Step
 if TYPE_CHECKING:
     from torch import nn
 
+    from workbench.streamed import Streamed
+
 
 class LowRank(Step):
     """W (m × n) becomes B A with rank ⌊(1 − ratio) · m n / (m + n)⌋, so the two always hold fewer weights than W.
@@ -78,6 +80,12 @@ class LowRank(Step):
         _factors.check_forward(model, {key: torch.from_numpy(array).to(device) for key, array in few})
         ctx.say(", ".join(f"{name} rank {ranks[name]}" for name in order))
         return model
+
+    def stream(self) -> Streamed | str:
+        return (
+            "low_rank makes two matrices of one, and no runtime reads such a checkpoint: transformers would open it with random "
+            "weights in their place; use it in a recipe, or fp8 or weight_only here"
+        )
 
     def describe(self) -> str:
         return f"low rank −{self.ratio:.0%}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import _torchlib
 from workbench.errors import WorkbenchError
-from workbench.formats import _export, _onnx_packed, _onnx_signs, _onnx_weights, _stored
+from workbench.formats import _export, _onnx_float8, _onnx_packed, _onnx_signs, _onnx_weights, _stored
 from workbench.nouns import Quantization
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def stored(path: Path, quantization: Mapping[str, Quantization]) -> dict[str, An
         for tensor in graph.initializer
         if tensor.name.endswith("_zero_point")
     }
-    packed = _onnx_packed.stored(graph) | _onnx_signs.stored(graph)
+    packed = _onnx_packed.stored(graph) | _onnx_signs.stored(graph) | _onnx_float8.stored(graph)
     rows = [_stored.row(weight) for weight in packed.values()]
     for tensor in graph.initializer:
         if (
@@ -104,5 +104,6 @@ def stored(path: Path, quantization: Mapping[str, Quantization]) -> dict[str, An
     if _stored.is_simulated(quantization):
         return _stored.summary(rows, activations="float32", simulated=True)
     kinds = sorted({each.activations for each in quantization.values()})
-    scheme = next((each.scheme for each in quantization.values() if each.scheme not in ("weight_only", "signs")), "")
+    schemes = {each.scheme for each in quantization.values()} - {"weight_only", "float8", "signs"}
+    scheme = next(iter(schemes), "")
     return _stored.summary(rows, activations=f"{' and '.join(kinds)} {scheme}".strip())

@@ -18,7 +18,6 @@ from workbench.formats import _onnx_weights, _packed
 from workbench.nouns import Grid, Quantization, StoredWeight, middle
 
 OURS = "unpack_"  # begins the names of constants that are no parameters
-OPSET = 18  # BitwiseAnd
 EXACT = (
     1e-5  # of the largest: how far a weight may be from its grid, for normalisations are folded in by rounding products
 )
@@ -26,37 +25,12 @@ EXACT = (
 
 def lower(path: Path, quantization: Mapping[str, Quantization]) -> None:
     """Replace the float weight of each recorded layer by packed integers and what unpacks them, in place."""
-    import onnx
-    from onnx import numpy_helper
 
-    whole = onnx.load(str(path))
-    graph = whole.graph
-    found = {_onnx_weights.layer_of(tensor.name): tensor for tensor in graph.initializer if _is_float_weight(tensor)}
-    if absent := [layer for layer in quantization if layer not in found]:
-        raise WorkbenchError(
-            f"the exported graph has no weight of {', '.join(absent[:5])}",
-            next_move="name it in skip, or choose format pt2",
-        )
-    assert whole.opset_import[0].version >= OPSET
-    weights = {layer: found[layer] for layer in quantization}
-    nodes, tensors = list[Any](), dict[str, np.ndarray]()
-    for layer, tensor in weights.items():
-        turned = tensor.name.endswith(_onnx_weights.TURNED)
-        array = numpy_helper.to_array(tensor)
-        made, constants = _unpacking(layer, array.T if turned else array, tensor.name, turned, quantization[layer])
-        nodes, tensors = nodes + made, tensors | constants
-    gone = {tensor.name for tensor in weights.values()}
-    kept_tensors = [tensor for tensor in graph.initializer if tensor.name not in gone]
-    kept_nodes = list(graph.node)
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend([*nodes, *kept_nodes])
-    graph.initializer.extend([*kept_tensors, *(numpy_helper.from_array(each, name) for name, each in tensors.items())])
-    path.write_bytes(whole.SerializeToString())
-    path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # all weights are inside now
+    def make(name: str, values: np.ndarray) -> tuple[list[Any], dict[str, np.ndarray]]:
+        layer, turned = _onnx_weights.layer_of(name), name.endswith(_onnx_weights.TURNED)
+        return _unpacking(layer, values.T if turned else values, name, turned, quantization[layer])
 
-
-def _is_float_weight(tensor: Any) -> bool:
-    return tensor.data_type == 1 and tensor.name.removesuffix(_onnx_weights.TURNED).endswith(_onnx_weights.WEIGHT)
+    _onnx_weights.computed(path, quantization, make)
 
 
 def _unpacking(

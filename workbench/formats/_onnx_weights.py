@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.errors import WorkbenchError
 from workbench.formats import _stored
 from workbench.nouns import StoredWeight
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 WEIGHT = ".weight"
+FLOAT8 = "_float8"  # as `_onnx_float8` marks numbers of 8 bits
 TURNED = "_Transposed"  # as ONNX Runtime's quantizer marks weights that it turns for a MatMul
 INTEGERS = "_quantized"
 PACKED = "_packed"  # as `_onnx_packed` marks integers of a few bits
@@ -77,6 +79,41 @@ def scopes_of(node: Any) -> Iterator[str]:
             yield from reversed([scope for scope in ast.literal_eval(entry.value) if scope])
 
 
+def computed(
+    path: Path, layers: Collection[str], make: Callable[[str, np.ndarray], tuple[list[Any], dict[str, np.ndarray]]]
+) -> None:
+    """Let nodes compute the weights of these layers from other constants, in place; runtimes fold them while loading.
+
+    `make` gets a tensor's name and values, and returns nodes whose last output has that name, and their constants by name.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    whole = onnx.load(str(path))
+    graph = whole.graph
+    found = {layer_of(tensor.name): tensor for tensor in graph.initializer if _is_float_weight(tensor)}
+    if absent := [layer for layer in layers if layer not in found]:
+        raise WorkbenchError(
+            f"the exported graph has no weight of {', '.join(absent[:5])}",
+            next_move="name it in skip, or choose format pt2",
+        )
+    nodes, tensors, gone = list[Any](), dict[str, Any](), {found[layer].name for layer in layers}
+    for layer in layers:
+        made, constants = make(found[layer].name, numpy_helper.to_array(found[layer]))
+        nodes, tensors = nodes + made, tensors | constants
+    kept_tensors = [tensor for tensor in graph.initializer if tensor.name not in gone]
+    kept_nodes = list(graph.node)
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend([*nodes, *kept_nodes])
+    graph.initializer.extend([*kept_tensors, *(numpy_helper.from_array(each, name) for name, each in tensors.items())])
+    path.write_bytes(whole.SerializeToString())
+    path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # all weights are inside now
+
+
+def _is_float_weight(tensor: Any) -> bool:
+    return tensor.data_type == 1 and tensor.name.removesuffix(TURNED).endswith(WEIGHT)
+
+
 def few_bits(bits: int) -> str:
     """Return how `_onnx_signs` marks integers of one or two bits."""
     return f"_int{bits}"
@@ -86,7 +123,9 @@ def layer_of(tensor: str) -> str:
     """Return the layer whose weight a tensor is, by its name."""
     for bits in FEW_BITS:
         tensor = tensor.removesuffix(few_bits(bits))
-    return tensor.removesuffix(PACKED).removesuffix(INTEGERS).removesuffix(TURNED).removesuffix(WEIGHT)
+    for mark in (PACKED, INTEGERS, FLOAT8, TURNED, WEIGHT):
+        tensor = tensor.removesuffix(mark)
+    return tensor
 
 
 def stored(path: Path) -> dict[str, StoredWeight]:
@@ -94,7 +133,7 @@ def stored(path: Path) -> dict[str, StoredWeight]:
     import onnx
     from onnx import numpy_helper
 
-    from workbench.formats import _onnx_packed, _onnx_signs
+    from workbench.formats import _onnx_float8, _onnx_packed, _onnx_signs
 
     graph = onnx.load(str(path)).graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
@@ -103,7 +142,7 @@ def stored(path: Path) -> dict[str, StoredWeight]:
         for node in graph.node
         if node.op_type == "DequantizeLinear"
     }
-    packed = _onnx_packed.stored(graph) | _onnx_signs.stored(graph)
+    packed = _onnx_packed.stored(graph) | _onnx_signs.stored(graph) | _onnx_float8.stored(graph)
     found = {layer_of(name): weight for name, weight in packed.items()}
     for name, tensor in tensors.items():
         base = name.removesuffix(INTEGERS)

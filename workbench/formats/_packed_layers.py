@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from workbench import _float8
 from workbench.errors import WorkbenchError
 from workbench.formats import _packed
 from workbench.nouns import Quantization, middle
 
 SCALES, ZEROS = "scales", "zeros"
+FLOAT8 = "float8"  # the buffer with a weight's 8-bit floats
 CONVOLUTIONS: dict[type[nn.Module], Any] = {
     nn.Conv1d: nn.functional.conv1d,
     nn.Conv2d: nn.functional.conv2d,
@@ -107,6 +109,23 @@ class CountedConvolution(Packed):
         return product if self.bias is None else product + self.bias[:, None, None]
 
 
+class Float8Linear(nn.Module):
+    """Holds the weight as 8-bit floats with a scale for each output, and widens it at each call."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        rows = layer.weight.detach().float().cpu().numpy()
+        scales = _float8.scales(rows)
+        stored = torch.from_numpy(_float8.rounded(rows, scales)).view(torch.float8_e4m3fn)
+        self.register_buffer(FLOAT8, stored)
+        self.register_buffer(SCALES, torch.from_numpy(scales))
+        self.bias = layer.bias
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        weight = self.get_buffer(FLOAT8).to(torch.float32) * self.get_buffer(SCALES)
+        return nn.functional.linear(inputs, weight, self.bias)
+
+
 def unpacked(packed: Tensor, bits: int) -> Tensor:
     """Return the integers of (…, bytes), filled up to whole words; see `_packed` for their order.
 
@@ -139,6 +158,8 @@ def replace(model: nn.Module, quantization: Mapping[str, Quantization]) -> nn.Mo
 def _layer_for(layer: Any, how: Quantization) -> nn.Module | None:
     if how.activations == "signs":
         return CountedLinear(layer, how) if isinstance(layer, nn.Linear) else CountedConvolution(layer, how)
+    if how.scheme == "float8":
+        return Float8Linear(layer) if type(layer) is nn.Linear else None
     if type(layer) is nn.Linear:
         return PackedLinear(layer, how)
     return PackedConvolution(layer, how) if type(layer) in CONVOLUTIONS and layer.padding_mode == "zeros" else None

@@ -16,17 +16,28 @@ from typing import Any
 import numpy as np
 import orjson
 
+from workbench import _float8
 from workbench.errors import ArtifactError
 from workbench.formats import _packed
 from workbench.nouns import StoredWeight
 
 TABLE = "data/weights/model_weights_config.json"
-DTYPES = {1: "uint8", 6: "float16", 7: "float32", 8: "float64", 13: "bfloat16"}  # torch._export.serde.schema.ScalarType
+DTYPES = {
+    1: "uint8",
+    6: "float16",
+    7: "float32",
+    8: "float64",
+    13: "bfloat16",
+    29: "float8_e4m3fn",
+}  # torch._export.serde.schema.ScalarType
 
 
 INTEGERS = re.compile(
     r"(.+)\.int(\d)_of_([\dx]+)"
 )  # of a layer: bits and the shape of an output, as `_packed_layers` marks them
+
+
+FLOAT8 = ".float8"  # of a layer whose weight lies in 8-bit floats
 
 
 def stored(path: Path) -> dict[str, StoredWeight]:
@@ -41,7 +52,7 @@ def stored(path: Path) -> dict[str, StoredWeight]:
 
 
 def packed(path: Path) -> dict[str, StoredWeight]:
-    """Return the same of the layers whose integers are packed."""
+    """Return the same of the layers whose integers, or 8-bit floats, are packed."""
     return _packed_of(_tensors(path))
 
 
@@ -54,11 +65,16 @@ def _packed_of(tensors: Mapping[str, tuple[np.ndarray, str]]) -> dict[str, Store
             assert scales is not None, "every packed layer has scales"
             weight = _packed.stored(_packed.Packed(bits, math.prod(shape), integers, scales, zeros))
             found[layer] = replace(weight, values=weight.values.reshape(-1, *shape))
+        elif name.endswith(FLOAT8):
+            layer = name.removesuffix(FLOAT8)
+            scales = tensors[f"{layer}.scales"][0]
+            wide = _float8.widened(np.ascontiguousarray(integers)) * scales
+            found[layer] = StoredWeight(wide, "float8_e4m3fn", integers.nbytes + scales.nbytes)
     return found
 
 
 def _tensors(path: Path) -> dict[str, tuple[np.ndarray, str]]:
-    """Return weights, and what packed layers hold, by name: arrays and their dtypes (bfloat16 as uint16)."""
+    """Return weights, and what packed layers hold, by name: arrays and their dtypes (bfloat16 as uint16, 8-bit floats as uint8)."""
     with zipfile.ZipFile(path) as archive:
         table = next((name for name in archive.namelist() if name.endswith(TABLE)), None)
         if table is None:
@@ -73,7 +89,7 @@ def _tensors(path: Path) -> dict[str, tuple[np.ndarray, str]]:
 
 
 def _is_weight(name: str) -> bool:
-    return name.endswith((".weight", ".scales", ".zeros")) or INTEGERS.fullmatch(name) is not None
+    return name.endswith((".weight", ".scales", ".zeros", FLOAT8)) or INTEGERS.fullmatch(name) is not None
 
 
 def _layer(name: str) -> str:
@@ -86,7 +102,7 @@ def _array(raw: bytes, name: str, about: dict[str, Any]) -> tuple[np.ndarray, st
     dtype = DTYPES.get(meta["dtype"]) if not about["use_pickle"] else None
     if dtype is None:
         raise ArtifactError(f"{name} is stored in a way that this version does not read: {about}")
-    flat = np.frombuffer(raw, "uint16" if dtype == "bfloat16" else dtype)
+    flat = np.frombuffer(raw, {"bfloat16": "uint16", "float8_e4m3fn": "uint8"}.get(dtype, dtype))
     sizes, strides = ([each["as_int"] for each in meta[key]] for key in ("sizes", "strides"))
     first = flat[meta["storage_offset"]["as_int"] :]
     array = np.lib.stride_tricks.as_strided(first, sizes, [stride * flat.itemsize for stride in strides])

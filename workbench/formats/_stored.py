@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ from workbench.nouns import Quantization, StoredWeight
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
+
+
+BITS = re.compile(r"\d+")
 
 
 def is_simulated(quantization: Mapping[str, Quantization]) -> bool:
@@ -53,9 +57,9 @@ def weights_of(tensors: Mapping[str, Tensor]) -> dict[str, StoredWeight]:
 
 
 def row(weight: StoredWeight) -> tuple[str, int, int, float, int]:
-    """Return the row of `summary` for a packed weight, whose dtype `intB` has B bits."""
+    """Return the row of `summary` for a packed weight, whose dtype `intB` or `floatB_…` has B bits."""
     size, nonzero = weight.values.size, int((weight.values != 0).sum())
-    return weight.dtype, size, nonzero, int(weight.dtype.removeprefix("int")) / 8, 2
+    return weight.dtype, size, nonzero, int(BITS.search(weight.dtype)[0]) / 8, 2  # type: ignore[index]
 
 
 def _dtype(tensor: Tensor) -> str:

@@ -60,7 +60,7 @@ def open_model(threads=0):
     )
 
     def why_not(self, card: ModelCard) -> list[str]:
-        if card.precision.startswith(("int", "binary", "ternary")):
+        if card.precision.startswith(("int", "float8", "binary", "ternary")):
             return [f"{card.precision} is not lowered to this format; choose onnx"]
         if card.precision == "bfloat16":
             return ["the model runs in float32 here, not in bfloat16; choose format pt2"]

@@ -81,7 +81,7 @@ def open_model(threads=0):
             reasons.append(
                 "from_pretrained would build the original shapes, and layers were removed; choose pt2 or onnx"
             )
-        if card.precision.startswith(("int", "binary", "ternary")):
+        if card.precision.startswith(("int", "float8", "binary", "ternary")):
             reasons.append(f"{card.precision} is not lowered to this format; choose onnx")
         if card.precision == "bfloat16" and any(each.prunable and each.precision == "float32" for each in card.layers):
             reasons.append("from_pretrained loads one dtype: skip must be empty, or choose pt2")

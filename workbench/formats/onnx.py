@@ -107,12 +107,14 @@ def open_model(threads=0):
 
 
 def _lower(path: Path, ctx: SaveContext) -> None:
-    from workbench.formats import _onnx_int8, _onnx_packed, _onnx_signs
+    from workbench.formats import _onnx_float8, _onnx_int8, _onnx_packed, _onnx_signs
 
     schemes = {how.scheme for how in ctx.quantization.values()}
     if schemes == {"weight_only"}:
         _onnx_packed.lower(path, ctx.quantization)
     elif schemes == {"signs"}:
         _onnx_signs.lower(path, ctx.quantization)
+    elif schemes == {"float8"}:
+        _onnx_float8.lower(path, ctx.quantization)
     else:
         _onnx_int8.lower(path, ctx)

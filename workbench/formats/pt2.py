@@ -21,7 +21,7 @@ KERNEL = "xnor.py"
 
 
 class Pt2(Format):
-    """Keeps float32, bfloat16 and packed integer weights; the program runs in torch's eager kernels.
+    """Keeps float32, bfloat16, 8-bit float and packed integer weights; the program runs in torch's eager kernels.
 
     Packed weights are small on disk and in memory, and slower than float32 ones: each call widens them first. Where inputs
     are signs too, bits are counted instead, by xnor.py beside the program: with numba if it is there, else with NumPy.
@@ -119,7 +119,7 @@ def _lowered(model: nn.Module, quantization: Mapping[str, Quantization]) -> nn.M
     """Return a module that stores its weights as recorded; packing leaves the given model as it is."""
     from workbench.formats import _packed_layers
 
-    if all(how.scheme in ("weight_only", "signs") for how in quantization.values()):
+    if all(how.scheme in ("weight_only", "float8", "signs") for how in quantization.values()):
         return _packed_layers.replace(copy.deepcopy(model), quantization)
     return _export.in_bfloat16(model, quantization)
 

@@ -38,6 +38,11 @@ class Worker:
             time.sleep(SECONDS_BETWEEN_LOOKS)
         return code
 
+    def wait_until_made(self) -> None:
+        """Wait until the process is there, or has ended."""
+        while self.pid is None and self.poll() is None:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
     def cancel(self, *, grace: float = 2.0) -> None:
         """Ask the worker's group to stop, and kill it when it hasn't after `grace` seconds."""
         for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):

@@ -18,7 +18,7 @@ from torch.distributed.tensor.parallel import (
 )
 
 from workbench.extents import Extents
-from workbench.layout import _blocks
+from workbench.layout import _blocks, _linear
 
 AXES = ("pipeline", "replicate", "shard", "tensor")
 WHOLE = MixedPrecisionPolicy()  # everything in the parameters' own precision
@@ -44,17 +44,17 @@ def split_tensors(model: nn.Module, mesh: DeviceMesh, *, sequence_parallel: bool
     for _, block in blocks:
         names = {name for name, _ in block.named_modules()}
         plan = next(plan for plan in _blocks.PLANS if names >= {*plan.columns, *plan.rows})
-        parallelize_module(block, mesh, _styles(plan, sequence_parallel))
-        if sequence_parallel:
-            _gather_for_attention(block.get_submodule(plan.columns[0].rpartition(".")[0]), mesh)
+        if not sequence_parallel:
+            _linear.split(block, plan, mesh)
+            continue
+        parallelize_module(block, mesh, _with_tokens_split(plan))
+        _gather_for_attention(block.get_submodule(plan.columns[0].rpartition(".")[0]), mesh)
     if sequence_parallel and blocks:
         _cut_tokens(blocks[0][1], mesh)
         _join_tokens(blocks[-1][1], mesh)
 
 
-def _styles(plan: _blocks.Plan, sequence_parallel: bool) -> dict[str, ParallelStyle]:
-    if not sequence_parallel:
-        return {name: ColwiseParallel() for name in plan.columns} | {name: RowwiseParallel() for name in plan.rows}
+def _with_tokens_split(plan: _blocks.Plan) -> dict[str, ParallelStyle]:
     attention = plan.columns[0].rpartition(".")[0]
     styles: dict[str, ParallelStyle] = {}
     for name in plan.columns:

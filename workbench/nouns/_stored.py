@@ -29,7 +29,7 @@ class Grid:
 class Quantization:
     """How one layer's numbers are to be stored. Written by a step, lowered by a format's own library."""
 
-    scheme: Literal["dynamic", "static", "cast", "codebook", "weight_only", "signs", "cache"]
+    scheme: Literal["dynamic", "static", "cast", "codebook", "weight_only", "float8", "signs", "cache"]
     weights: str  # dtype of stored weights: int8, bfloat16, int4, codebook16 (of 16 shared values, zero not counted)
     activations: str  # dtype while running: int8, uint8, bfloat16, float32; signs
     granularity: Literal["tensor", "channel", "token"] = "tensor"

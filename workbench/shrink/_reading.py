@@ -8,11 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench import _numbers, _safetensors, grids
+from workbench import _float8, _numbers, _safetensors, grids
 from workbench._safetensors import Stored
 from workbench.errors import InvalidInput
 
-KINDS = {**_numbers.FLOATS, "I8": np.dtype("i1"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
+KINDS = {
+    **_numbers.FLOATS,
+    "F8_E4M3": np.dtype("u1"),
+    "I8": np.dtype("i1"),
+    "I32": np.dtype("<i4"),
+    "I64": np.dtype("<i8"),
+}
 
 
 class Weights:
@@ -29,8 +35,9 @@ class Weights:
         if f"{layer}.weight_packed" in self.tensors:
             return self._unpacked(layer)
         raw, dtype = self._raw(name)
-        if dtype == "I8":
-            return raw.astype(np.float32) * self.dense(f"{layer}.weight_scale")
+        if dtype in ("I8", "F8_E4M3"):
+            numbers = raw.astype(np.float32) if dtype == "I8" else _float8.widened(raw)
+            return numbers * self.dense(f"{layer}.weight_scale")
         return _numbers.widened(raw, dtype)
 
     def rows(self, name: str, wanted: np.ndarray) -> np.ndarray:
