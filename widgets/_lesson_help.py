@@ -24,7 +24,10 @@ def solution_html(words: Words, name: str) -> str:
 
 
 class Help:
-    """Two buttons below a verdict; hints that were taken are there again after the next check."""
+    """Two buttons below a verdict; hints that were taken are there again after the next check.
+
+    Neither is ever disabled: it would lose the focus, and Shift + Enter would go nowhere.
+    """
 
     def __init__(self, words: Words, progress: Progress, name: str) -> None:
         self.words, self.progress, self.name = words, progress, name
@@ -40,13 +43,17 @@ class Help:
         self._show_hints()
 
     def _hint(self) -> None:
-        self.level += 1
+        self.level = min(self.level + 1, self._num_hints())
         self.progress.hinted(self.name, self.level)
         self._show_hints()
 
     def _show_hints(self) -> None:
         _words.say(self.hints, hints_html(self.words, self.name, self.level))
-        self.more.disabled = self.level >= len(self.words.exercise(self.name)["hints"])
+        if self.level == self._num_hints():
+            self.more.description = self.words.word("hint", level=self.level)
+
+    def _num_hints(self) -> int:
+        return len(self.words.exercise(self.name)["hints"])
 
     def _solution(self) -> None:
         if not self.is_asked:
@@ -54,4 +61,4 @@ class Help:
             return
         self.progress.saw_solution(self.name)
         _words.say(self.solution, solution_html(self.words, self.name))
-        self.solve.disabled = True
+        self.solve.description = self.words.word("solution")

@@ -91,13 +91,14 @@ class Asked:
 
     def __init__(self, words: Words, progress: Progress, question: Question) -> None:
         self.words, self.progress, self.question = words, progress, question
-        self.fields = self._fields()
+        self.fields, self.is_locked = self._fields(), False
         self.lock = ipywidgets.Button(description=words.word("lock"), icon="lock")
         self.lock.on_click(lambda _: self._locked())
         self.told = ipywidgets.HTML()
         self.controls = [*self.fields.values(), self.lock, self.told]
         if kept := progress.question(question.id):
             self._show(kept["value"])
+            _words.show(self.lock, False)
 
     def _fields(self) -> dict[str, Any]:
         if self.question.kind == "number":
@@ -121,6 +122,8 @@ class Asked:
         return number_of(given[""], self.question.unit)
 
     def _locked(self) -> None:
+        if self.is_locked:
+            return
         value = self._value()
         if problems(self.question, value):
             _words.say(self.told, _words.problem(self.words.word("answer_first")))
@@ -131,7 +134,10 @@ class Asked:
             _words.say(self.told, _words.problem(str(error)))
 
     def _show(self, value: Any) -> None:
-        for control in (*self.fields.values(), self.lock):
+        """Show the answer in place of its fields; the button stays, since Shift + Enter would go nowhere without the focus."""
+        for control in self.fields.values():
             _words.show(control, False)
+        self.lock.description, self.lock.icon = self.words.word("locked"), "check"
+        self.is_locked = True
         told = f"**{self.words.word('locked')}:** {self.words.answer(self.question, value)}"
         _words.say(self.told, page.paragraph(told))

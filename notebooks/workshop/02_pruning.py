@@ -7,6 +7,7 @@
 epochs = 12  # passes over the training digits
 recover_epochs = 8  # after pruning
 pairs = 40  # alternating timings of a model and its parent
+restarts = 2  # fresh processes that time them
 # %% begin
 from dataclasses import replace
 
@@ -38,7 +39,7 @@ store = Store(store_folder)
 # Three runs on the same trained network: as it is, 80 % zeros, half of the channels. Both pruned ones train on for a few epochs.
 # Times are taken alternately with the parent, in fresh processes, so that the ratio can be believed. About a minute.
 # %%
-timing = {"use": "latency", "pairs": pairs, "restarts": 2, "singles": 30}
+timing = {"use": "latency", "pairs": pairs, "restarts": restarts, "singles": 30}
 train, recover = (
     f"train epochs={epochs}",
     f"train epochs={recover_epochs} learning_rate=0.001",

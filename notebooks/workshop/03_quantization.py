@@ -4,6 +4,7 @@
 # After this page you can set a scale, a zero point, an axis and a range, and you know what few bits cost. 50 minutes.
 # %% parameters
 epochs = 12  # passes over the training digits
+leave_out = []  # ways of storing that are not carried out
 # %% begin
 import pandas as pd
 
@@ -32,6 +33,14 @@ store = Store(store_folder)
 # One trained network, stored six times. Every file is opened again and answers 900 test digits. The integers really lie packed in
 # the file: bytes are those on disk.
 # %%
+ways = {
+    "float32": [],
+    "int8, weights and activations": ["int8_static"],
+    "4 bits, a scale per 32": ["weight_only bits=4 group_size=32"],
+    "4 bits, a scale per row": ["weight_only bits=4 group_size=none"],
+    "2 bits, nearest": ["weight_only bits=2 group_size=32"],
+    "2 bits, GPTQ": ["weight_only bits=2 group_size=32 method=gptq"],
+}
 study = {
     "name": "lesson_03",
     "data": "digits",
@@ -39,12 +48,7 @@ study = {
     "train": [f"train epochs={epochs}"],
     "models": {"LeNet-300-100": "lenet_300_100"},
     "recipes": {
-        "float32": {},
-        "int8, weights and activations": {"steps": ["int8_static"]},
-        "4 bits, a scale per 32": {"steps": ["weight_only bits=4 group_size=32"]},
-        "4 bits, a scale per row": {"steps": ["weight_only bits=4 group_size=none"]},
-        "2 bits, nearest": {"steps": ["weight_only bits=2 group_size=32"]},
-        "2 bits, GPTQ": {"steps": ["weight_only bits=2 group_size=32 method=gptq"]},
+        name: {"steps": steps} for name, steps in ways.items() if name not in leave_out
     },
 }
 runs = dict(

@@ -196,7 +196,6 @@ def _dark_theme(page: Page) -> None:
     for ink in ("path.point", ".xtick text", ".ytitle"):
         expect(value.locator(ink).first).to_have_css("fill", "rgb(230, 230, 230)")
     expect(value.locator(".main-svg").first).to_have_css("background-color", "rgba(0, 0, 0, 0)")
-    expect(value.locator(".bglayer .bg").first).to_have_css("fill", "none")
 
 
 @pytest.mark.slow

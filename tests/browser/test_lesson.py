@@ -21,6 +21,7 @@ SET_CELL = """([before, text]) => {
   cells[index].setSource(text);
   panel.content.activeCellIndex = index;
 }"""
+ACTIVE = "() => window.jupyterapp.shell.currentWidget.content.activeCellIndex"
 pytestmark = pytest.mark.slow
 
 
@@ -59,6 +60,9 @@ def test_a_lesson_from_its_first_prediction_to_a_passed_check(
     page.get_by_placeholder("0").fill("37")
     page.get_by_role("button", name="Lock my answer").first.click()
     expect(page.get_by_text("Locked: 37 kB")).to_be_visible()
+    before = page.evaluate(ACTIVE)
+    page.keyboard.press("Shift+Enter")  # the way on, without another click
+    page.wait_for_function(f"before => ({ACTIVE})() === before + 1", arg=before)
 
     answer(page, EXERCISE.wrong["parameters_only"])
     expect(found).to_contain_text(said["misconceptions"]["parameters_only"]["next"].replace("`", ""))

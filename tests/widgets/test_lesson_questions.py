@@ -46,19 +46,24 @@ def test_a_whole_answer_is_locked_and_shown(tmp_path: Path) -> None:
     asked.fields[""].value = "37,5 kB"
     asked.lock.click()
     assert progress.question("01.p1")["value"] == 37.5
-    assert "37.5 kB" in asked.told.value and asked.lock.layout.display == "none"
+    assert "37.5 kB" in asked.told.value and asked.fields[""].layout.display == "none"
+    asked.lock.click()
+    assert asked.lock.description == "Locked" and progress.question("01.p1")["value"] == 37.5
+    again = Asked(Words(catalog.lesson("01"), "en"), progress, catalog.question("01.p1"))
+    assert "37.5 kB" in again.told.value and again.lock.layout.display == "none"
 
 
 def test_hints_that_were_taken_are_there_after_the_next_check(tmp_path: Path) -> None:
     words, progress = Words(catalog.lesson("01"), "en"), Progress(tmp_path / "progress.json")
     first = Help(words, progress, "01.1")
-    assert first.hints.value == "" and not first.more.disabled
+    assert first.hints.value == "" and first.more.description == "A hint"
     first.more.click()
     first.more.click()
     again = Help(words, progress, "01.1")
     assert again.hints.value == first.hints.value and again.hints.value.count("wb-lesson-hint") == 2
     again.more.click()
-    assert again.more.disabled and progress.exercise("01.1")["hints"] == 3
+    again.more.click()
+    assert again.more.description == "Hint 3 of 3" and progress.exercise("01.1")["hints"] == 3
 
 
 @pytest.mark.parametrize(

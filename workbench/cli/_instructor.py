@@ -72,7 +72,7 @@ def notes(
     --json: {"schema", "number", "title", "minutes", "say", "ask", "traps": [sentences], "skip",
       "exercises": [{"id", "title", "minutes", "is_bonus"}]}
     """
-    from workbench.cli._text import console, say_json, say_rows
+    from workbench.cli._text import say_json, say_rows
     from workbench.lessons import catalog
     from workbench.lessons.words import Words
 
@@ -88,9 +88,10 @@ def notes(
             {"number": chosen.number, "title": words.own["title"], "minutes": chosen.minutes, **told, "exercises": exercises}
         )  # fmt: skip
         return
-    console().print(f"{chosen.number} {words.own['title']}, {chosen.minutes} minutes", markup=False)
     rows = [("say", told["say"]), ("ask", told["ask"]), *(("where people trip", each) for each in told["traps"])]
-    say_rows(("", ""), [*rows, ("when late", told["skip"])])
+    say_rows(
+        ("", f"{chosen.number} {words.own['title']}, {chosen.minutes} minutes"), [*rows, ("when late", told["skip"])]
+    )
     say_rows(
         ("exercise", "", "minutes"),
         [(each["id"], f"{each['title']}{' (bonus)' * each['is_bonus']}", str(each["minutes"])) for each in exercises],
@@ -119,7 +120,7 @@ def readiness(folder: Folder, json: Json = False) -> None:
     if rows:
         say_rows(("who", "", "looked at", "found", "fix"), rows)
     stuck = sum(any(each["status"] == "FAIL" for each in problems) for _, problems in found)
-    console().print(f"{len(found)} machines, {len(found) - stuck} ready", markup=False)
+    console().print(f"{len(found)} machine{'s' * (len(found) != 1)}, {len(found) - stuck} ready", markup=False)
 
 
 @instructor.command()

@@ -75,7 +75,8 @@ def text_of(lesson: Lesson, edition: Edition) -> str:
         text += BEGIN.format(number=lesson.number) if kind == "begin" else ""
         cells += _cells(kind, text.strip("\n"), edition)
     _refuse_doubles(lesson, cells)
-    cells.append({"cell_type": "markdown", "source": _way_on(lesson)})
+    last = [each for each in cells if each["cell_type"] == "markdown"][-1]
+    last["source"] += f"\n\n{_way_on(lesson)}"
     record = {"cells": _with_ids(cells), "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 

@@ -20,7 +20,7 @@ table { border-collapse: collapse; margin: 8px 0 20px; } th, td { padding: 4px 8
 thead th { font-weight: 600; border-bottom: 1px solid #8888; } tbody th { font-weight: 600; white-space: nowrap; }
 td.cell { border: 1px solid #8884; padding: 2px 6px; font-size: 13px; line-height: 1.25; white-space: nowrap; }
 .scroll th:first-child { position: sticky; left: 0; background: Canvas; }
-.scroll thead th { max-width: 8em; overflow-wrap: anywhere; vertical-align: bottom; }
+.scroll thead th { max-width: 8em; overflow-wrap: break-word; vertical-align: bottom; } .scroll td { white-space: nowrap; }
 td.ok { background: color-mix(in srgb, #009e73 30%, transparent); } td.try_again { background: color-mix(in srgb, #d55e00 30%, transparent); }
 .scroll { overflow-x: auto; } small { opacity: 0.75; } i { display: inline-block; height: 11px; background: #0072b2; margin-right: 8px; }
 """

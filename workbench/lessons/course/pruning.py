@@ -289,5 +289,5 @@ LESSON = Lesson(
         ),
     ),
     papers=(Paper("02.r1", "Han et al., arXiv 1506.02626, table 1", low=-1.5, high=1.5, unit="points"),),
-    fast={"epochs": 4, "recover_epochs": 2, "pairs": 6},
+    fast={"epochs": 4, "recover_epochs": 2, "pairs": 6, "restarts": 1},
 )
