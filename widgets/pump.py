@@ -7,10 +7,11 @@ Callbacks run on different threads in different versions of ipykernel, and wait 
 from __future__ import annotations
 
 import collections
+import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,10 +19,13 @@ from workbench.errors import WorkbenchError
 
 OnError = Callable[[Exception], None]
 CHANGES = threading.RLock()  # held while widgets change: whoever holds it sees them at one moment
+SECONDS_TO_REST = 0.05
 
 
 class Pump:
     """Runs what was asked for, in order; `drain` does the same on the caller's thread, for tests and headless runs."""
+
+    rests_until = 0.0  # of time.monotonic(): until then no thread of a pump changes a widget
 
     def __init__(self, *, on_error: OnError | None = None) -> None:
         self.on_error = on_error  # None: errors are raised where the work is done
@@ -116,12 +120,26 @@ class Pump:
 
     def _carry_out(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
-            with CHANGES:
+            with self._in_turn():
                 function(*args)
         except Exception as error:  # the pump outlives whatever goes wrong in one handler
             if self.on_error is None and self._thread is None:
                 raise
             self._tell(error)
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Hold CHANGES; the pump's own thread waits while it is to rest, also where that was said while it waited."""
+        while True:
+            with CHANGES:
+                if (
+                    self._stopped
+                    or self._thread is not threading.current_thread()
+                    or time.monotonic() >= Pump.rests_until
+                ):
+                    yield
+                    return
+            time.sleep(SECONDS_TO_REST)
 
     def _tell(self, error: Exception) -> None:
         if self.on_error is None:

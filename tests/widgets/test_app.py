@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,12 +15,13 @@ import ipywidgets
 import pytest
 
 from tests.conftest import small_job
-from widgets import app
+from widgets import _states, app
 from widgets._closing import close_all, reachable
 from widgets._states import tell_them_at_one_moment
 from widgets.app import TABS, Workbench
 from widgets.chart_host import loader
 from widgets.headless import VARIABLE, is_headless
+from widgets.pump import CHANGES, Pump
 from widgets.session import Session
 from workbench.bench import carry_out
 from workbench.errors import WorkbenchError
@@ -130,8 +133,6 @@ def test_running_the_cell_again_keeps_nothing_of_the_workbench_before(
 ) -> None:
     """IPython holds the value of every cell, ipywidgets every widget that nobody closed: both let go."""
     import gc
-    import threading
-    import time
     import weakref
 
     from ipywidgets.widgets import widget
@@ -171,6 +172,7 @@ def test_a_reloaded_page_is_told_of_every_widget_at_one_moment(store: Store, mon
     told: list[Any] = []
     page = SimpleNamespace(send=lambda data, buffers: told.append(data))
     monkeypatch.setattr(ipywidgets.Widget, "_control_comm", page)
+    monkeypatch.setattr(_states, "SECONDS_OF_MAKING", 0.0)
     opened = app.open_workbench(store.root, model="lenet_300_100")
     pump, box = opened.workbench.pump, ipywidgets.VBox()
 
@@ -206,3 +208,20 @@ def test_a_widget_that_names_a_closed_one_keeps_no_page_from_its_answer(monkeypa
         assert other.model_id in told[0]["states"] and parent.model_id not in told[0]["states"]
     finally:
         close_all([parent, other])
+
+
+def test_nothing_is_closed_while_a_page_makes_what_it_was_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    page = SimpleNamespace(send=lambda data, buffers: told.append(time.monotonic()))
+    monkeypatch.setattr(ipywidgets.Widget, "_control_comm", page)
+    monkeypatch.setattr(_states, "SECONDS_OF_MAKING", 0.5)
+    tell_them_at_one_moment()
+    pump, done = Pump().start(), threading.Event()
+    try:
+        with CHANGES:  # the handler waits already when the page asks
+            pump.do(done.set)
+            time.sleep(0.1)
+            ipywidgets.Widget._handle_control_comm_msg({"content": {"data": {"method": "request_states"}}})
+        assert told and not done.wait(0.2) and done.wait(10)
+    finally:
+        pump.stop()
