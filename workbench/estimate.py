@@ -225,6 +225,8 @@ def _coded_band(card: ModelCard) -> tuple[int, int]:
         shares = [share for share in (layer.density, 1 - layer.density) if share]
         shared = layer.precision.startswith("codebook")
         value = math.log2(int(layer.precision.removeprefix("codebook"))) if shared else CODED_FLOAT_BITS
+        if layer.packed_bytes:
+            value = 8 * layer.packed_bytes / layer.num_weights
         where = -sum(share * math.log2(share) for share in shares)
         total += layer.num_weights * (where + layer.density * value)
         saved += layer.num_weights * (where / layer.zeros_together + layer.density * value)

@@ -82,6 +82,33 @@ def test_float16_vectors_are_smaller_and_only_vectors_are_rounded(store: Store) 
     assert 0 < card["probe"]["gap_to_torch"] < 1e-2
 
 
+def test_rounded_tables_save_half_of_them_and_move_weights_by_a_float16_step(store: Store) -> None:
+    exact, folder, before = done(store, *SHARE)
+    rounded, smaller, card = done(store, *SHARE, tables="float16")
+    saved = before["precision"]["bytes_by_part"]["codebook"] - card["precision"]["bytes_by_part"]["codebook"]
+    assert saved == before["precision"]["bytes_by_part"]["codebook"] / 2
+    assert rounded.get("artifact_bytes").value < exact.get("artifact_bytes").value  # type: ignore[union-attr]
+    for one, other in zip(Coded().stored(folder).values(), Coded().stored(smaller).values()):
+        assert np.array_equal(one.values.astype(np.float16), other.values)
+        assert not np.array_equal(one.values, other.values)
+
+
+@pytest.mark.parametrize("options", [{}, {"group_size": None, "bits": 3}, {"symmetric": False, "method": "hqq"}])
+def test_integers_are_coded_as_integers_and_answer_as_onnx_does(store: Store, options: dict[str, Any]) -> None:
+    step = {"use": "weight_only", **options}
+    run, folder, card = done(store, step)
+    bits = options.get("bits", 4)
+    assert {each.dtype for each in Coded().stored(folder).values()} == {f"int{bits}"}
+    assert card["precision"]["weights"] == f"int{bits}" and card["precision"]["simulated"] is False
+    assert card["probe"]["gap_to_torch"] < 1e-5
+    written = "pt2" if bits == 3 else "onnx"
+    other = carried_out_here(Job.from_json({**job(step).to_json(), "format": written}), store)
+    assert run.get("accuracy", split="test").k == other.get("accuracy", split="test").k  # type: ignore[union-attr]
+    assert run.get("artifact_bytes").value < other.get("artifact_bytes").value  # type: ignore[union-attr]
+    halved, _, _ = done(store, step, tables="float16")
+    assert halved.get("artifact_bytes").value < run.get("artifact_bytes").value  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("format_name", ["onnx", "pt2"])
 def test_other_formats_say_that_sharing_is_simulated_and_answer_the_same(store: Store, format_name: str) -> None:
     coded, _, _ = done(store, *SHARE)

@@ -11,6 +11,7 @@ import pytest
 
 from workbench.formats import _coded_reader as reader
 from workbench.formats import _coded_writer as writer
+from workbench.formats._coded_grid import CodedGrid
 
 GRAPH = b"\x08\x0a graph of a model\n with lines"
 
@@ -32,6 +33,8 @@ def special() -> np.ndarray:
     return np.array([0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1e-45, -1e-45, 3.4e38], np.float32)
 
 
+INTEGERS = np.random.default_rng(2).binomial(15, 0.5, (40, 70)).astype(np.uint8)
+SCALES = np.random.default_rng(3).uniform(0.01, 0.1, (40, 3)).astype(np.float16).astype(np.float32)
 TENSORS = {
     "pruned and shared": sparse((40, 70), 0.1, 16),
     "shared, dense": sparse((40, 70), 1.0, 16),
@@ -135,11 +138,41 @@ def test_dead_rows_and_columns_cost_next_to_nothing() -> None:
     assert costs["w"].positions < 0.72 * order_0
 
 
+GRIDS = {
+    "symmetric, whole rows": CodedGrid(INTEGERS, SCALES[:, :1], None, 4, None, turned=False, half=False),
+    "groups, the last one short": CodedGrid(INTEGERS, SCALES, None, 4, 32, turned=True, half=True),
+    "zero points": CodedGrid(INTEGERS, SCALES, INTEGERS[:, :3], 4, 32, turned=True, half=False),
+    "zero points between integers": CodedGrid(INTEGERS, SCALES, SCALES * 60, 4, 32, turned=False, half=True),
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_integers_of_a_grid_come_back_as_the_floats_that_they_stand_for(name: str) -> None:
+    grid, other = GRIDS[name], floats(7)
+    tensors = {"w": grid.values(), "b": other}
+    graph, found, costs = reader.read(writer.write(GRAPH, tensors, {"w": grid}))
+    assert graph == GRAPH and same_bits(found["w"], tensors["w"]) and same_bits(found["b"], other)
+    zeros = np.full(SCALES.shape, 8.0) if grid.zeros is None else grid.zeros
+    wide = [np.repeat(each.astype(np.float32), grid.group or 70, axis=1)[:, :70] for each in (zeros, grid.scales)]
+    expected = (grid.integers.astype(np.float32) - wide[0][:, :70]) * wide[1]
+    assert np.array_equal(found["w"].T if grid.turned else found["w"], expected)
+    assert costs["w"].grid_bits == 4 and costs["w"].codebook == 8 * len(grid.raw)
+    assert costs["w"].indices < 1.04 * grid.bits + 200
+
+
+def test_shared_values_that_float16_holds_take_two_bytes_each() -> None:
+    exact = sparse((40, 70), 0.5, 200)
+    rounded = exact.astype(np.float16).astype(np.float32)
+    (_, _, long), (_, tensors, short) = (reader.read(writer.write(b"", {"w": each})) for each in (exact, rounded))
+    assert same_bits(tensors["w"], rounded)
+    assert (long["w"].codebook, short["w"].codebook) == (32 * long["w"].num_values, 16 * short["w"].num_values)
+
+
 def test_costs_add_up_to_the_file() -> None:
     data = writer.write(GRAPH, TENSORS)
-    header = int.from_bytes(data[36:40], "little")
+    header = int.from_bytes(data[reader.FIXED - 4 : reader.FIXED], "little")
     _, _, costs = reader.read(data)
-    assert sum(cost.num_bytes for cost in costs.values()) == pytest.approx(len(data) - 40 - header, rel=0.01)
+    assert sum(cost.num_bytes for cost in costs.values()) == pytest.approx(len(data) - reader.FIXED - header, rel=0.01)
 
 
 def whole() -> bytes:
@@ -169,13 +202,16 @@ def test_a_crafted_header_is_refused_before_memory_is_taken() -> None:
     import zlib
 
     def file(line: bytes) -> bytes:
-        header = zlib.compress(line)
-        return reader.MAGIC + bytes(32) + struct.pack("<I", len(header)) + header
+        header = zlib.compress(line, wbits=-zlib.MAX_WBITS)
+        return reader.MAGIC + bytes(reader.DIGEST) + struct.pack("<I", len(header)) + header
 
-    huge = b'{"lanes":0,"words":0,"hidden":0,"raw":0,"tensors":[["w",[1000000,1000000],1,"c1"]]}\n'
-    for line in (b"[]\n", b"{}\n", b'{"lanes":-1}\n', b"not json\n", huge):
+    def header(lanes: int, kind: str) -> bytes:
+        return f'{{"lanes":{lanes},"words":0,"hidden":0,"raw":0,"tensors":[["w",[1000000,1000000],1,"{kind}"]]}}\n'.encode()
+
+    some = [header(lanes, kind) for lanes in (-1, 0, 1) for kind in ("c1", "h1", "c16", "i4/0", "i4", "i", "")]
+    for line in (b"[]\n", b"{}\n", b"not json\n", *some):
         with pytest.raises(reader.BadFile):
-            reader.read(file(line))
+            reader.read(file(line) + bytes(4))
 
 
 def test_the_reader_needs_numpy_alone() -> None:

@@ -66,9 +66,9 @@ class Shared(nn.Module):
         return self.first
 
 
-def share(module: nn.Module, clusters: int, start: str, seed: int) -> int:
-    """Tie a layer's weights to a codebook, in place; returns how many weights moved."""
-    weight = module.get_parameter("weight").detach()
+def share(module: nn.Module, clusters: int, start: str, seed: int, *, name: str = "weight") -> int:
+    """Tie a layer's weights (or its bias, by `name`) to a codebook, in place; returns how many numbers moved."""
+    weight = module.get_parameter(name).detach()
     flat = weight.cpu().numpy().ravel()
     alive = flat != 0
     centroids, own = kmeans(flat[alive], clusters, start, seed) if alive.any() else (np.zeros(0), np.zeros(0, int))
@@ -76,13 +76,13 @@ def share(module: nn.Module, clusters: int, start: str, seed: int) -> int:
     index[alive] = own + 1
     codebook = torch.from_numpy(centroids).to(weight.dtype).to(weight.device)
     shared = Shared(torch.from_numpy(index.reshape(weight.shape)).to(weight.device), codebook)
-    nn.utils.parametrize.register_parametrization(module, "weight", shared)
-    tied: Tensor = module.weight  # type: ignore[assignment]
+    nn.utils.parametrize.register_parametrization(module, name, shared)
+    tied: Tensor = getattr(module, name)
     return int((tied.detach() != weight).sum())
 
 
-def untie(module: nn.Module) -> None:
-    """Make the weight an ordinary parameter again, holding the centroids' values."""
-    nn.utils.parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
-    weight = module.get_parameter("weight").detach().clone()  # the old one keeps the codebook's gradient
-    module.register_parameter("weight", nn.Parameter(weight))
+def untie(module: nn.Module, *, name: str = "weight") -> None:
+    """Make it an ordinary parameter again, holding the centroids' values."""
+    nn.utils.parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+    weight = module.get_parameter(name).detach().clone()  # the old one keeps the codebook's gradient
+    module.register_parameter(name, nn.Parameter(weight))

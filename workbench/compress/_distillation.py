@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
+from workbench.extents import Extents
 from workbench.part import Context
 from workbench.spread import IGNORED_TARGET, Loss
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+TEMPERATURE, ALPHA = 4.0, 0.5  # where a step that is taught doesn't ask
+
+
+def from_itself(model: nn.Module) -> Loss:
+    """Return the loss of learning from a copy of the model as it is now."""
+    return loss([copy.deepcopy(model).eval().requires_grad_(False)], temperature=TEMPERATURE, alpha=ALPHA)
+
+
+def why_not_spread(extents: Extents) -> list[str]:
+    """Refuse layouts under which a process doesn't hold the whole model."""
+    if extents.tensor * extents.pipeline > 1 or extents.recompute:
+        return ["the teacher answers whole on each process: use data_parallel, or sharded without recompute"]
+    return []
 
 
 def loss(

@@ -58,6 +58,20 @@ def zero_lowest(weights: Sequence[Tensor], scores: Sequence[Tensor], sparsity: f
     return sum(int((weight == 0).sum()) for weight in weights) - num_before
 
 
+def lamp(weight: Tensor) -> Tensor:
+    """Return w² / Σ v² over the weights v of its layer that are not smaller: comparable between layers.
+
+    Lee et al., arXiv 2010.07964, eq. 4. The largest weight of a layer scores 1, so none is emptied before all others are down to one.
+    """
+    import torch
+
+    ordered, place = weight.detach().double().square().flatten().sort()
+    left = ordered.flip(0).cumsum(0).flip(0).clamp_min(torch.finfo(torch.float64).tiny)
+    scores = torch.empty_like(ordered)
+    scores[place] = ordered / left
+    return scores.view_as(weight)
+
+
 def _lowest(scores: Tensor, share: float) -> Tensor:
     """Return a boolean mask of the floor(share × n) lowest scores."""
     import torch

@@ -41,8 +41,12 @@ class Distill(Step):
 
     student: PartRef | None = param(None, help="Model (or run:ID) that takes the place of the model so far", part="zoo")
     teacher: PartRef | None = param(None, help="Model (or run:ID) that the model so far learns from", part="zoo")
-    temperature: float = param(4.0, help="Divides the logits of both: higher = softer targets", gt=0, le=100)
-    alpha: float = param(0.5, help="Share of the loss on the labels; the rest is on the teacher's answers", ge=0, lt=1)
+    temperature: float = param(
+        _distillation.TEMPERATURE, help="Divides the logits of both: higher = softer targets", gt=0, le=100
+    )
+    alpha: float = param(
+        _distillation.ALPHA, help="Share of the loss on the labels; the rest is on the teacher's answers", ge=0, lt=1
+    )
     epochs: int = param(40, help="Passes over the train split with the teacher", unit="epochs", ge=1, le=10_000)
     batch_size: int = param(32, help="Examples in one update of a student", unit="examples", ge=1, le=65_536)
     learning_rate: float = param(3e-3, help="Peak learning rate of the student", gt=0, le=10)
@@ -97,9 +101,7 @@ class Distill(Step):
         return True
 
     def why_not_spread(self, extents: Extents) -> list[str]:
-        reasons = []
-        if extents.tensor * extents.pipeline > 1 or extents.recompute:
-            reasons.append("the teacher answers whole on each process: use data_parallel, or sharded without recompute")
+        reasons = _distillation.why_not_spread(extents)
         if self.hints or self.attention:
             reasons.append(
                 "what is learned of a teacher's insides doesn't reach the other processes: hints=0 attention=0"

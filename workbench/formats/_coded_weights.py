@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.formats import _coded_writer, _onnx_graph, _onnx_weights, _stored
+from workbench.formats import _coded_grid, _coded_writer, _onnx_graph, _onnx_weights, _stored
+from workbench.formats._coded_grid import CodedGrid
 from workbench.formats._coded_reader import Cost
 from workbench.nouns import Quantization, StoredWeight
 from workbench.part import SaveContext
@@ -20,32 +21,50 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def taken_apart(model: nn.Module, ctx: SaveContext, *, in_float16: bool) -> tuple[bytes, dict[str, np.ndarray]]:
-    """Return the serialized graph without its float32 tensors, and these by name."""
+def taken_apart(
+    model: nn.Module, ctx: SaveContext, *, vectors: bool, tables: bool
+) -> tuple[bytes, dict[str, np.ndarray], dict[str, CodedGrid]]:
+    """Return the serialized graph without its float32 tensors, these as they are read, and the grids that some lie on.
+
+    `vectors`, `tables`: whether tensors with one axis, and codebooks with scales, are rounded to float16.
+    """
     import onnx
     from onnx import numpy_helper
 
     with tempfile.TemporaryDirectory(prefix="workbench-") as place:
         path = Path(place) / "model.onnx"
-        _onnx_graph.write(model, ctx.example, path, fold=not ctx.quantization)
+        _onnx_graph.write(model, ctx.example, path, fold=not (ctx.quantization and _is_normalised(model)))
         if len(list(path.parent.iterdir())) > 1:
             raise WorkbenchError(
                 "a coded model is opened as one ONNX file of less than 2 GB", next_move="choose format onnx"
             )
         _onnx_graph.strip(path)
         whole = onnx.load(str(path))
-    tensors = {
-        tensor.name: numpy_helper.to_array(tensor)
-        for tensor in whole.graph.initializer
-        if tensor.data_type == onnx.TensorProto.FLOAT
-    }
+    floats = {tensor.name: tensor for tensor in whole.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT}
+    read = dict.fromkeys(name for node in whole.graph.node for name in node.input if name in floats)
+    tensors = {name: numpy_helper.to_array(floats[name]) for name in {**read, **dict.fromkeys(floats)}}
     kept = [tensor for tensor in whole.graph.initializer if tensor.name not in tensors]
     del whole.graph.initializer[:]
     whole.graph.initializer.extend(kept)
     _shorten_names(whole)
-    return whole.SerializeToString(), {
-        name: _in_float16(name, array) if in_float16 and array.ndim == 1 else array for name, array in tensors.items()
-    }
+    grids = _coded_grid.of_layers(tensors, ctx.quantization, half=tables)
+    for name, array in tensors.items():
+        if name in grids:
+            tensors[name] = grids[name].values()
+        elif (vectors and array.ndim == 1) or (tables and array.ndim > 1 and _is_shared(array)):
+            tensors[name] = _in_float16(name, array)
+    return whole.SerializeToString(), tensors, grids
+
+
+def _is_normalised(model: nn.Module) -> bool:
+    """Say whether exporting could fold a normalisation into a weight, whose numbers would then be others."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    return any(isinstance(module, _BatchNorm) for module in model.modules())
+
+
+def _is_shared(array: np.ndarray) -> bool:
+    return len(np.unique(array)) <= _coded_writer.LARGEST_CODEBOOK + 1  # and zero
 
 
 def _shorten_names(model: Any) -> None:
@@ -67,7 +86,9 @@ def _in_float16(name: str, array: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         rounded = array.astype(np.float16).astype(np.float32)
     if not np.isfinite(rounded).all():
-        raise WorkbenchError(f"{name} holds numbers that float16 can't hold", next_move="vectors=float32")
+        raise WorkbenchError(
+            f"{name} holds numbers that float16 can't hold", next_move="vectors=float32 tables=float32"
+        )
     return rounded
 
 
@@ -75,6 +96,8 @@ def check_codebooks(tensors: Mapping[str, np.ndarray], quantization: Mapping[str
     """Raise when a layer has more values than its step recorded: something between the step and here changed them."""
     by_layer = {_onnx_weights.layer_of(name): array for name, array in tensors.items() if _is_weight(name)}
     for layer, how in quantization.items():
+        if how.scheme != "codebook":
+            continue
         if layer not in by_layer:
             raise WorkbenchError(f"the exported graph has no weight of {layer}", next_move="name it in skip")
         found, allowed = np.unique(by_layer[layer]), int(how.weights.removeprefix("codebook"))
@@ -101,7 +124,9 @@ def stored(tensors: Mapping[str, np.ndarray], costs: Mapping[str, Cost]) -> dict
 
 
 def dtype_of(cost: Cost) -> str:
-    """Return `codebook12` for twelve shared values, else float32."""
+    """Return `codebook12` for twelve shared values, `int4` for integers of a grid, else float32."""
+    if cost.grid_bits:
+        return f"int{cost.grid_bits}"
     return "float32" if cost.num_values is None else f"codebook{cost.num_values}"
 
 
@@ -129,7 +154,7 @@ def summary(tensors: Mapping[str, np.ndarray], costs: Mapping[str, Cost], num_by
 
 
 def _entropy(tensors: Mapping[str, np.ndarray], costs: Mapping[str, Cost], weights: list[str]) -> float:
-    """Return the order-0 entropy of all weights in bits, codebooks left out; floats without one count as they are coded."""
+    """Return the order-0 entropy of all weights in bits, codebooks left out; what has none counts as it is coded."""
     return sum(
         _coded_writer.shannon_bits(tensors[name]) if costs[name].num_values is not None else 8 * costs[name].num_bytes
         for name in weights
@@ -138,4 +163,6 @@ def _entropy(tensors: Mapping[str, np.ndarray], costs: Mapping[str, Cost], weigh
 
 def _fixed_width(cost: Cost) -> int:
     """Return the bits of one number if all took the same."""
+    if cost.grid_bits:
+        return cost.grid_bits
     return 32 if cost.num_values is None else math.ceil(math.log2(cost.num_values + 1))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.formats import _coded_reader as reader
+from workbench.formats._coded_grid import CodedGrid
 
 LARGEST_CODEBOOK = 256
 LEARNING_BITS = 400.0  # about what twice as many contexts cost until they are known
@@ -64,33 +65,58 @@ class _Plan:
     bits: float  # about what coding will take
 
 
-def write(graph: bytes, tensors: Mapping[str, np.ndarray]) -> bytes:
-    """Return the file's bytes; float32 tensors come back bit for bit, NaN and −0 too."""
-    plans = {name: _plan(array) for name, array in tensors.items()}
-    raw = b"".join(plan.raw for plan in plans.values())
-    coder = Recorder(_num_lanes(len(raw), sum(plan.bits for plan in plans.values()) / 8))
-    entries = []
-    for name, plan in plans.items():
-        shape, count = tensors[name].shape, int(plan.flags.sum())
-        matrix = reader.matrix_shape(shape)
-        flags = plan.flags.reshape(matrix)
-        by_above = _comes_in_blocks(flags)
-        reader.positions(coder, matrix, count, flags, by_above=by_above)
-        if plan.indices is not None:
-            reader.symbols(coder, int(plan.kind[1:]), count, plan.indices)
-        for plane, coded in zip(plan.planes, plan.kind[1:]):
-            if coded == "1":
-                reader.symbols(coder, 256, count, plane)
-        entries.append([name, list(shape), count, plan.kind + reader.BY_ABOVE * by_above])
+def write(graph: bytes, tensors: Mapping[str, np.ndarray], grids: Mapping[str, CodedGrid] | None = None) -> bytes:
+    """Return the file's bytes; float32 tensors come back bit for bit, NaN and −0 too.
+
+    `grids` are the integers that some tensors lie on, by name: they are written in place of their floats.
+    """
+    coder, raw, entries = coded(tensors, grids or {})
     hidden, rest = raw[: 2 * coder.num_lanes], raw[2 * coder.num_lanes :]
     states, words = coder.coded(hidden)
     about = {"lanes": len(states), "words": len(words), "hidden": len(hidden), "raw": len(rest), "tensors": entries}
-    header = zlib.compress(json.dumps(about, separators=(",", ":")).encode() + b"\n" + graph, 9)
+    deflating = zlib.compressobj(9, wbits=-zlib.MAX_WBITS, zdict=reader.HINTS)
+    line = json.dumps(about, separators=(",", ":")).encode()
+    header = deflating.compress(line + b"\n" + graph) + deflating.flush()
     digest = hashlib.sha256(header)
     for array in tensors.values():
         digest.update(np.ascontiguousarray(array).data)
-    fixed = reader.MAGIC + digest.digest() + struct.pack("<I", len(header))
+    fixed = reader.MAGIC + digest.digest()[: reader.DIGEST] + struct.pack("<I", len(header))
     return fixed + header + states.tobytes() + words.tobytes() + rest
+
+
+def coded(
+    tensors: Mapping[str, np.ndarray], grids: Mapping[str, CodedGrid]
+) -> tuple[Recorder, bytes, list[list[object]]]:
+    """Return the coder with everything recorded, the raw bytes, and what the header says of each tensor."""
+    plans = {name: grids[name] if name in grids else _plan(array) for name, array in tensors.items()}
+    raw = b"".join(plan.raw for plan in plans.values())
+    coder = Recorder(_num_lanes(len(raw), sum(plan.bits for plan in plans.values()) / 8))
+    entries: list[list[object]] = []
+    alive = None
+    for name, plan in plans.items():
+        shape = tensors[name].shape
+        if isinstance(plan, CodedGrid):
+            reader.symbols(coder, plan.levels, plan.integers.size, plan.integers.ravel().astype(np.int64))
+            entries.append([name, list(shape), plan.integers.size, plan.kind])
+            alive = reader.alive_units(alive, shape, np.ones(shape, bool))
+        else:
+            entries.append([name, list(shape), int(plan.flags.sum()), _recorded(coder, plan, shape, alive)])
+            alive = reader.alive_units(alive, shape, plan.flags)
+    return coder, raw, entries
+
+
+def _recorded(coder: Recorder, plan: _Plan, shape: tuple[int, ...], alive: np.ndarray | None) -> str:
+    """Record one tensor's numbers; returns its kind."""
+    count, matrix = int(plan.flags.sum()), reader.matrix_shape(shape)
+    flags = plan.flags.reshape(matrix)
+    by_above = _comes_in_blocks(flags)
+    reader.positions(coder, matrix, count, flags, by_above=by_above, alive=alive)
+    if plan.indices is not None:
+        reader.symbols(coder, int(plan.kind[1:]), count, plan.indices)
+    for plane, pays in zip(plan.planes, plan.kind[1:]):
+        if pays == "1":
+            reader.symbols(coder, 256, count, plane)
+    return plan.kind + reader.BY_ABOVE * by_above
 
 
 def _comes_in_blocks(flags: np.ndarray) -> bool:
@@ -128,8 +154,18 @@ def _plan(array: np.ndarray) -> _Plan:
     if len(codebook) > LARGEST_CODEBOOK:
         return as_planes
     cost = where + _coded_bits(counts)
-    shared = _Plan(flags, f"c{len(codebook)}", indices, [], codebook.astype("<u4").tobytes(), cost)
+    letter, values = _narrowest(codebook)
+    shared = _Plan(flags, f"{letter}{len(codebook)}", indices, [], values, cost)
     return min(shared, as_planes, key=lambda plan: plan.bits + 8 * len(plan.raw))
+
+
+def _narrowest(codebook: np.ndarray) -> tuple[str, bytes]:
+    """Return how a codebook's float32 bits are written: with half the bytes where float16 holds them all, bit for bit."""
+    with np.errstate(over="ignore"):
+        half = codebook.view(np.float32).astype("<f2")
+    if np.array_equal(half.astype(np.float32).view(np.uint32), codebook):
+        return "h", half.tobytes()
+    return "c", codebook.astype("<u4").tobytes()
 
 
 def _in_planes(flags: np.ndarray, numbers: np.ndarray, where: float) -> _Plan:

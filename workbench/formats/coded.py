@@ -20,7 +20,7 @@ DECODER = "decode.py"
 
 
 class Coded(Format):
-    """Zeros cost their position, shared values an index, other floats their bytes; the weights lose no bit.
+    """Zeros cost their position, shared values an index, integers of a grid their frequency, other floats their bytes.
 
     Departs from the paper: adaptive rANS (arXiv 1311.2540) instead of Huffman codes and fixed-width gaps. The graph is in
     the file and counted; decode.py, like load.py, is program and is not. Decoded once when opened, run in float32.
@@ -31,10 +31,13 @@ class Coded(Format):
     runtime = ("onnxruntime", "numpy")
     requires = ("onnx", "onnxscript", "onnxruntime")
     tolerance = 1e-3
-    searched = {"vectors": ("float32", "float16")}
+    searched = {"vectors": ("float32", "float16")}  # tables save as much, and matter in files of a few kilobytes alone
 
     vectors: Literal["float32", "float16"] = param(
         "float32", help="What tensors with one axis (biases, norms) are rounded to"
+    )
+    tables: Literal["float32", "float16"] = param(
+        "float32", help="What shared values, and scales of integers, are rounded to"
     )
 
     load_script = (
@@ -60,7 +63,8 @@ def open_model(threads=0):
     )
 
     def why_not(self, card: ModelCard) -> list[str]:
-        if card.precision.startswith(("int", "float8", "binary", "ternary")):
+        is_grid = card.precision.startswith("int") and " weights" in card.precision
+        if card.precision.startswith(("int", "float8", "binary", "ternary")) and not is_grid:
             return [f"{card.precision} is not lowered to this format; choose onnx"]
         if card.precision == "bfloat16":
             return ["the model runs in float32 here, not in bfloat16; choose format pt2"]
@@ -70,9 +74,11 @@ def open_model(threads=0):
         """Write the file and its decoder; returns what was read back, with bytes by part and bits per weight."""
         from workbench.formats import _coded_reader, _coded_weights, _coded_writer
 
-        graph, tensors = _coded_weights.taken_apart(model, ctx, in_float16=self.vectors == "float16")
+        graph, tensors, grids = _coded_weights.taken_apart(
+            model, ctx, vectors=self.vectors == "float16", tables=self.tables == "float16"
+        )
         _coded_weights.check_codebooks(tensors, ctx.quantization)
-        (folder / FILE).write_bytes(_coded_writer.write(graph, tensors))
+        (folder / FILE).write_bytes(_coded_writer.write(graph, tensors, grids))
         (folder / DECODER).write_text(Path(_coded_reader.__file__).read_text())
         _, found, costs = _read(folder)
         return _coded_weights.summary(found, costs, (folder / FILE).stat().st_size)
