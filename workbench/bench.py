@@ -31,6 +31,7 @@ OnEvent = Callable[[dict[str, Any]], None]
 Result = TypeVar("Result")
 
 SECONDS_BETWEEN_LOOKS = 0.05
+WAITS = "waits while something else is measured on this machine"
 
 
 def carry_out(job: Job, store: Store, *, again: bool = False, on_event: OnEvent | None = None) -> Run:
@@ -168,10 +169,12 @@ def _lead(draft: Path, store: Store, team: ranks.Ranks, began_cpu: float) -> int
         **relatives,
     }
     result: dict[str, Any] = {}
-    with machine.Quiet() as quiet:
-        said = recorder.Recorder(draft, run_id, breathe=quiet.breathe)
-        said.listen_for_cancel()
-        said.event("started", pid=os.getpid())
+    quiet = machine.Quiet()
+    said = recorder.Recorder(draft, run_id, breathe=quiet.breathe)
+    said.listen_for_cancel()
+    said.event("started", pid=os.getpid())
+    quiet.on_wait = lambda: said.event("log", text=WAITS)
+    with quiet:
         ending = _carried_through(draft, store, said, quiet, result, team)
         if not ending:
             return 1

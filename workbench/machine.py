@@ -13,7 +13,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -80,6 +80,7 @@ class Quiet:
     num_alone = 0  # of this process's `exclusive` blocks, those that are open
 
     def __init__(self) -> None:
+        self.on_wait: Callable[[], None] | None = None  # called when work has to wait for somebody who measures
         self._work: TextIO | None = None
         self._intent: TextIO | None = None
 
@@ -155,7 +156,12 @@ class Quiet:
         import fcntl
 
         assert self._work and self._intent
-        fcntl.flock(self._intent, fcntl.LOCK_SH)  # a queue: whoever wants quiet goes first
+        try:
+            fcntl.flock(self._intent, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if self.on_wait:
+                self.on_wait()
+            fcntl.flock(self._intent, fcntl.LOCK_SH)  # a queue: whoever wants quiet goes first
         fcntl.flock(self._work, fcntl.LOCK_SH)
         fcntl.flock(self._intent, fcntl.LOCK_UN)
 

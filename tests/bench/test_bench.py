@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +166,20 @@ def test_whoever_holds_the_machine_alone_is_refused_a_run_that_would_wait_for_it
     with machine.Quiet() as quiet, quiet.exclusive(), pytest.raises(WorkbenchError, match="wait for ever"):
         bench.carry_out(small_job(), store)
     assert not store.drafts() and not machine.Quiet.num_alone
+
+
+def test_a_worker_that_waits_while_others_measure_says_so(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_LOCKS", str(tmp_path / "locks"))
+    others = machine.Quiet().__enter__()
+    alone = contextlib.ExitStack()
+    alone.enter_context(others.exclusive())
+    threading.Timer(0.3, alone.close).start()
+    run = carried_out_here(small_job(), store)
+    others.__exit__()
+    assert run.status == "done"
+    assert bench.WAITS in (Path(run.folder) / "events.jsonl").read_text()
 
 
 def test_the_launcher_is_not_part_of_the_job_id() -> None:
