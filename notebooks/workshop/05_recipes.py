@@ -142,7 +142,8 @@ mine = test.targets == harmed
 paired = compare.paired_accuracy((old == test.targets)[mine], (new == test.targets)[mine])
 lo, hi = 100 * paired.lo, 100 * paired.hi
 print(
-    f"\nthe {harmed}: {change:+.1f} points of {mine.sum()} examples, 95 % [{lo:+.1f}, {hi:+.1f}]: {paired.verdict}"
+    f"\nthe {harmed}: {change:+.1f} points of {mine.sum()} examples, 95 % [{lo:+.1f}, {hi:+.1f}], exact McNemar p = {paired.p_value:.2f}: {paired.verdict}"
+    " (told apart only where both agree)"
 )
 flips_figure(flips_data(after, before, images=test.inputs["pixels"]))
 # %% decide 05.d1

@@ -113,8 +113,8 @@ def shard_fully(
 
 def _cut_of_experts(parameter: nn.Parameter, *, num_shards: int) -> Shard | None:
     """Cut matrices of fewer experts than shards (experts, outputs, inputs) within each: by experts some ranks would hold none."""
-    if parameter.ndim != 3 or parameter.shape[0] >= num_shards:
-        return None  # as torch does it, along the first axis
+    if parameter.ndim != 3 or not 1 < parameter.shape[0] < num_shards:
+        return None  # as torch does it, along the first axis; also tokens and positions (1, tokens, width)
     return next((Shard(axis) for axis in (1, 2) if parameter.shape[axis] % num_shards == 0), None)
 
 
