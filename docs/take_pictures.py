@@ -35,7 +35,6 @@ def main(store: Path) -> None:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
         page.set_default_timeout(60_000)
-        _lesson(page, lab)
         open_workbench(page, lab)
         page.set_viewport_size({"width": 1500, "height": HEIGHT})
         _workbench(page)
@@ -44,6 +43,10 @@ def main(store: Path) -> None:
         _compute_sensitivity(page)
         command(page, "apputils:change-theme", theme="JupyterLab Dark")
         _of_tab(page, "Sensitivity", ".wb-sensitivity .js-plotly-plot")
+        browser.close()
+    with tempfile.TemporaryDirectory() as folder, running_lab(Path(folder)) as lab, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox", "--disable-gpu"])
+        _lesson(browser.new_page(), lab)  # in a server of its own: JupyterLab would open both notebooks again
         browser.close()
 
 
