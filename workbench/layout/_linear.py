@@ -1,7 +1,7 @@
 """Linear layers split by columns and by rows, Megatron's way: two sums over the processes there and two back for each block.
 
 Parameters are DTensors, as torch's own styles make them; products are of plain local tensors. torch's `ColwiseParallel` sums once
-for each of q, k and v on the way back, and wraps every product: on CPUs an update took three times as long.
+for each of q, k and v on the way back, and wraps every product: an update over two processes took 1.6 times as long (tiny_lm, CPU).
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def split(block: nn.Module, plan: _blocks.Plan, mesh: DeviceMesh) -> None:
     """Split the layers of a block over the one axis of `mesh`; every process keeps its parts of them."""
     group = mesh.get_group()
     for name in plan.columns:
-        _shard(block.get_submodule(name), mesh, weight=Shard(0), bias=Shard(0))
+        layer = block.get_submodule(name)
+        _shard(layer, mesh, weight=Shard(0), bias=Shard(0))
+        layer.forward = _by_columns(layer)
     for name in plan.rows:
         layer = block.get_submodule(name)
         _shard(layer, mesh, weight=Shard(1), bias=Replicate())
@@ -48,7 +50,6 @@ def _shard(layer: nn.Module, mesh: DeviceMesh, **placements: Shard | Replicate) 
         if whole is not None:
             part = nn.Parameter(distribute_tensor(whole.data, mesh, [placement]), requires_grad=whole.requires_grad)
             setattr(layer, name, part)
-    layer.forward = _by_columns(layer)
 
 
 def _by_columns(layer: Any) -> Callable[[Tensor], Tensor]:
